@@ -6,6 +6,10 @@ import type { DateDimension } from './source-model.js'
 export type DateStep = DateDimension['step']
 /** Which day of a step: its first, its last, or the first of the next one (an exclusive upper bound). */
 export type DatePart = 'start' | 'end' | 'next'
+export interface DateForm {
+  readonly part: DatePart
+  readonly format: string | null
+}
 export type DateOrder = 'oldest' | 'newest'
 
 const dayMs = 86_400_000
@@ -38,7 +42,8 @@ export function dateValues(dimension: DateDimension, today: string, order: DateO
  * value itself for `start` and `YYYY-MM-DD` for `end` and `next`.
  * @throws ConfigError where the value is no date of that step.
  */
-export function formatDate(value: string, step: DateStep, part: DatePart, format: string | null): string {
+export function formatDate(value: string, step: DateStep, as: DateForm): string {
+  const { part, format } = as
   const first = parseDateValue(value, step)
   if (part === 'start' && format === null) return value
   const next = nextStep(first, step)

@@ -107,11 +107,11 @@ function readToken(match: RegExpExecArray, template: Template): TemplatePart | s
 
 function readHole(hole: string, template: Template): TemplatePart {
   const groups = holePattern.exec(hole)?.groups
-  const name = groups?.['name']
+  const name = groups?.name
   if (groups === undefined || name === undefined) throw badTemplate(template, `"{${hole}}", which names nothing`)
-  const part = groups['part'] as 'end' | 'next' | undefined
-  const format = groups['format'] ?? null
-  if (groups['config'] === undefined) {
+  const part = groups.part as 'end' | 'next' | undefined
+  const format = groups.format ?? null
+  if (groups.config === undefined) {
     if (name === 'cursor' && part === undefined && format === null) return { kind: 'cursor' }
     return { kind: 'dimension', name, part: part ?? 'start', format }
   }
@@ -153,7 +153,7 @@ type DimensionHole = Extract<TemplateHole, { kind: 'dimension' }>
 function dimensionValue(hole: DimensionHole, scope: TemplateScope, template: Template): string {
   const value = ownValue(scope.partition, hole.name) ?? refuseHole(template, `value for dimension "${hole.name}"`)
   const dimension = ownValue(scope.dimensions, hole.name)
-  if (dimension?.kind === 'dates') return formatDate(value, dimension.step, hole.part, hole.format)
+  if (dimension?.kind === 'dates') return formatDate(value, dimension.step, hole)
   if (hole.part === 'start' && hole.format === null) return value
   return refuseHole(template, `dates in dimension "${hole.name}", which a format or ".${hole.part}" needs`)
 }
