@@ -1,0 +1,31 @@
+/** One point on a stream's dimensions: dimension name to value. A stream without dimensions has the one partition `{}`. */
+export type Partition = Readonly<Record<string, string>>
+
+/** The canonical text of a partition: JSON with sorted keys. Equal partitions have equal texts, in queue.db and in the ledger. */
+export function partitionKey(partition: Partition): string {
+  const sorted: Record<string, string> = {}
+  for (const name of Object.keys(partition).sort()) sorted[name] = partition[name] ?? ''
+  return JSON.stringify(sorted)
+}
+
+/** Reads what {@link partitionKey} wrote. */
+export function parsePartitionKey(key: string): Partition {
+  return JSON.parse(key) as Partition
+}
+
+/** A partition as people read it: its values in the stream's order, `oakland.ca minutes`; `(all)` where there are none. */
+export function partitionLabel(partition: Partition, order: readonly string[] = Object.keys(partition)): string {
+  const values = order.map((name) => partition[name]).filter((value) => value !== undefined)
+  return values.length === 0 ? '(all)' : values.join(' ')
+}
+
+/** Selected values per dimension; a dimension that is absent is not restricted. */
+export type PartitionFilter = Readonly<Record<string, readonly string[]>>
+
+/** True where every dimension the filter names has one of the values it lists. */
+export function matchesFilter(partition: Partition, filter: PartitionFilter): boolean {
+  return Object.entries(filter).every(([name, values]) => {
+    const value = partition[name]
+    return value !== undefined && values.includes(value)
+  })
+}

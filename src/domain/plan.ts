@@ -1,0 +1,60 @@
+// Owns what a seed is made of: every partition of a stream, in order, without holding them all. Pure: "today" is an argument.
+import type { DateOrder } from './dates.js'
+import { dateValues } from './dates.js'
+import type { Partition, PartitionFilter } from './partition.js'
+import type { Dimension, Source, Stream } from './source-model.js'
+
+export interface PlanOptions {
+  readonly filter: PartitionFilter
+  /** `YYYY-MM-DD` in the workspace's zone. */
+  readonly today: string
+  /** Of date dimensions; lists keep the order in which they are written. */
+  readonly order: DateOrder
+}
+
+/**
+ * The partitions of a stream that the filter lets through: the product of its dimensions in the stream's order, the last one fastest. Excluded
+ * values never come. A stream without dimensions has the one partition `{}`, unless the filter names a dimension.
+ */
+export function* partitionsOf(stream: Stream, source: Source, options: PlanOptions): Generator<Partition> {
+  if (Object.keys(options.filter).some((name) => !stream.dimensions.includes(name))) return
+  const axes = stream.dimensions.map((name): Axis => ({ name, values: axisValues(source, name, options) }))
+  if (axes.every(({ values }) => values.length > 0)) yield* product(axes, {})
+}
+
+/** Number of partitions that {@link partitionsOf} yields, without making them. */
+export function partitionCount(stream: Stream, source: Source, options: PlanOptions): number {
+  if (Object.keys(options.filter).some((name) => !stream.dimensions.includes(name))) return 0
+  return stream.dimensions.reduce((count, name) => count * axisValues(source, name, options).length, 1)
+}
+
+/** The values of a dimension, excluded ones left out, in the given order. */
+export function dimensionValues(dimension: Dimension, today: string, order: DateOrder): readonly string[] {
+  const values = dimension.kind === 'list' ? dimension.values : dateValues(dimension, today, order)
+  if (dimension.exclude.length === 0) return values
+  const excluded = new Set(dimension.exclude)
+  return values.filter((value) => !excluded.has(value))
+}
+
+interface Axis {
+  readonly name: string
+  readonly values: readonly string[]
+}
+
+function axisValues(source: Source, name: string, options: PlanOptions): readonly string[] {
+  const dimension = source.dimensions[name]
+  const values = dimension === undefined ? [] : dimensionValues(dimension, options.today, options.order)
+  const selected = Object.hasOwn(options.filter, name) ? options.filter[name] : undefined
+  if (selected === undefined) return values
+  const wanted = new Set(selected)
+  return values.filter((value) => wanted.has(value))
+}
+
+function* product(axes: readonly Axis[], chosen: Partition): Generator<Partition> {
+  const [axis, ...rest] = axes
+  if (axis === undefined) {
+    yield chosen
+    return
+  }
+  for (const value of axis.values) yield* product(rest, { ...chosen, [axis.name]: value })
+}

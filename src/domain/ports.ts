@@ -1,0 +1,384 @@
+import type { Json } from './json.js'
+import type { Partition, PartitionFilter } from './partition.js'
+import type { BudgetRules, Source, Stream } from './source-model.js'
+import type { Lease, Outcome, Progress, Proof, Task, TaskState, Totals } from './task.js'
+
+// Time and log ---------------------------------------------------------------------------------------------------------
+
+/** Time comes from here only, so that policies are pure and tests exact. */
+export interface Clock {
+  /** Wall clock, Unix ms. */
+  now(): number
+  /** Monotonic since boot, ms; comparable between processes of one boot. */
+  monotonic(): number
+  /** Identifies the boot that `monotonic` counts from. */
+  readonly bootId: string
+  /** Resolves after `ms`; rejects with StoppedError when the signal aborts. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>
+}
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+/** One event a line, JSON, in `.backfill/log/`. `fields` hold no secret. */
+export type Log = (level: LogLevel, event: string, fields?: Readonly<Record<string, unknown>>) => void
+
+// Queue (SQLite today; nothing above may assume it) ------------------------------------------------------------------
+
+/** Streams of which tasks may be claimed, and a restriction on partitions. */
+export interface TaskFilter {
+  readonly streams: readonly { readonly source: string; readonly stream: string }[]
+  readonly partitions: PartitionFilter
+}
+
+export interface NewTask {
+  readonly source: string
+  readonly stream: string
+  readonly partition: Partition
+  readonly priority: number
+}
+
+export interface BackfillPlan {
+  /** What the operator asked for, as text for `status`. */
+  readonly scope: string
+  /** sha-256 of scope and options: the same seed that died while planning is resumed. */
+  readonly fingerprint: string
+  readonly reason: 'seed' | 'every'
+}
+
+export interface EnqueueOptions {
+  /** An open task of the partition is cancelled for the new one; else nothing is made and it is answered in `open`. */
+  readonly supersede: boolean
+  /** A partition that has a finished (done) task gets no new one. */
+  readonly skipDone: boolean
+}
+export interface EnqueueResult {
+  readonly created: number
+  readonly superseded: number
+  /** Partitions left alone because of `skipDone`. */
+  readonly alreadyDone: number
+  /** Open tasks that were met, at most the first 1,000. */
+  readonly open: readonly Task[]
+  readonly openCount: number
+}
+
+export interface RunRecord {
+  readonly id: string
+  readonly command: string
+  readonly pid: number
+  readonly startedAt: number
+  /** Last sign of life (`beginRun`, `touchRun`, `endRun`), Unix ms: an unfinished run that is silent for ten minutes is stuck. */
+  readonly touchedAt: number
+  readonly finishedAt: number | null
+  readonly exitCode: number | null
+  /** Why it ended: `nothing due`, `deadline`, `signal SIGTERM`, `budget of civicband closed until …`. */
+  readonly reason: string | null
+  readonly requests: number
+  readonly done: number
+  readonly dead: number
+  readonly rows: number
+}
+
+/** Counters of one stream, kept up to date in constant time; nothing here scans tasks. */
+export interface StreamCounts {
+  readonly source: string
+  readonly stream: string
+  readonly ready: number
+  /** Of the ready ones: those that failed at least once since their last progress. */
+  readonly retrying: number
+  /** Of the ready ones: those whose time has not come. */
+  readonly waiting: number
+  readonly leased: number
+  readonly done: number
+  readonly dead: number
+  readonly cancelled: number
+  readonly doneToday: number
+  readonly totals: Totals
+  readonly requests: number
+  /** Done tasks whose walk is not proven, or differs from the source's count. */
+  readonly unproven: number
+  readonly differs: number
+  /** Median of the last hundred done tasks' working time, ms; null before the first. */
+  readonly medianWorkedMs: number | null
+  /** Earliest ready time of a waiting task, Unix ms. */
+  readonly nextDueAt: number | null
+}
+
+export interface TaskQuery {
+  readonly states?: readonly TaskState[]
+  readonly filter?: TaskFilter
+  readonly id?: string
+  readonly number?: number
+  readonly codes?: readonly string[]
+  readonly limit: number
+}
+
+export interface RetrySelection {
+  readonly filter: TaskFilter
+  /** null: not restricted. */
+  readonly tasks: readonly string[] | null
+  readonly codes: readonly string[] | null
+}
+
+export interface ReclaimResult {
+  readonly reclaimed: readonly Task[]
+  /** Those that were taken back ten times in a row without progress: dead, `crash_loop`. */
+  readonly dead: readonly Task[]
+}
+
+/**
+ * The queue. At-least-once: a task is claimed until it is settled. Every method is atomic and durable when it resolves.
+ * @throws QueueUnavailable when the store is busy or full; ConfigError when the store is of another version or another database's.
+ */
+export interface Queue {
+  /** UUID of this queue; minted when the file is first used, not in queue.db.example. */
+  readonly id: string
+  /** Binds the queue to a database for good. @throws ConfigError `wrong_database` where it is bound to another one. */
+  bindDatabase(databaseId: string): Promise<void>
+  boundDatabase(): Promise<string | null>
+
+  /** Begins a backfill, or finds the unfinished one with the same fingerprint (its id comes back). */
+  beginBackfill(plan: BackfillPlan): Promise<string>
+  /** One transaction. At most one open task per stream and partition; with `supersede` the open one is cancelled (a leased one at its next flush). */
+  enqueue(backfillId: string, tasks: readonly NewTask[], options: EnqueueOptions): Promise<EnqueueResult>
+  /** Marks the backfill planned: from now on it is complete in the queue. */
+  finishPlanning(backfillId: string): Promise<void>
+
+  /** Settles, then claims, in one transaction: highest priority first, then oldest; due tasks only. Raises each task's epoch. */
+  settleAndClaim(request: ClaimRequest): Promise<readonly Lease[]>
+  /** Writes progress and says whether the lease still holds: false when the task was cancelled or fenced. */
+  renew(lease: Lease, progress: Progress): Promise<boolean>
+  /** Takes back what other runs left leased. Only the lock's holder may call it. */
+  reclaim(runId: string): Promise<ReclaimResult>
+  /** Partitions of a stream whose last finished task is older than `everyMs` and that have no open task. */
+  dueRounds(stream: { readonly source: string; readonly stream: string }, everyMs: number): Promise<readonly Partition[]>
+
+  /** dead → ready with attempts and reclaims 0. Answers the tasks that moved. */
+  retry(selection: RetrySelection): Promise<readonly Task[]>
+  counts(): Promise<readonly StreamCounts[]>
+  tasks(query: TaskQuery): Promise<readonly Task[]>
+  /** For each partition its open task, else its newest done one, else null. */
+  latestTasks(stream: { readonly source: string; readonly stream: string }, partitions: readonly Partition[]): Promise<readonly (Task | null)[]>
+  /** Earliest moment at which a task matching the filter becomes due: now or earlier for ready ones; null when none is open. */
+  nextDueAt(filter: TaskFilter): Promise<number | null>
+
+  beginRun(run: { readonly id: string; readonly command: string; readonly pid: number }): Promise<void>
+  /** Progress of the run, at most every few seconds: what `status` shows and what the next run calls stuck. */
+  touchRun(runId: string, totals: { readonly requests: number; readonly done: number; readonly dead: number; readonly rows: number }): Promise<void>
+  endRun(runId: string, end: { readonly exitCode: number; readonly reason: string }): Promise<void>
+  runs(limit: number): Promise<readonly RunRecord[]>
+  /** The last run that wrote rows: also in the database, so that a restored store is recognised. */
+  lastRunId(): Promise<string | null>
+  setLastRunId(runId: string): Promise<void>
+  close(): void
+}
+
+export interface ClaimRequest {
+  readonly settle: readonly Outcome[]
+  /** 0: settle only. */
+  readonly limit: number
+  readonly filter: TaskFilter
+  readonly runId: string
+  /** Tasks that were reclaimed run alone: at most one such task is claimed, and none while `hasSuspect`. */
+  readonly hasSuspect: boolean
+}
+
+// Budget -------------------------------------------------------------------------------------------------------------
+
+export interface Booking {
+  readonly id: number
+  readonly key: string
+}
+export interface BookingRequest {
+  readonly rules: BudgetRules
+  readonly purpose: 'worker' | 'verify' | 'seed'
+  readonly timeoutMs: number
+  /** Unix ms; a wait that would end later is refused with OverBudgetError. */
+  readonly deadlineAt: number | null
+  readonly signal: AbortSignal
+}
+/** What an answer said about the budget. */
+export interface BudgetAnswer {
+  readonly isRefusal: boolean
+  /** From `Retry-After` (seconds or date), ms from now; null where absent or unreadable. */
+  readonly retryAfterMs: number | null
+}
+export interface BudgetState {
+  readonly key: string
+  readonly windows: readonly { readonly requests: number; readonly periodMs: number; readonly used: number; readonly left: number }[]
+  /** The gate is shut until then (a refusal or Retry-After), Unix ms. */
+  readonly closedUntil: number | null
+  /** Earliest moment a request may be sent, Unix ms. */
+  readonly opensAt: number
+}
+/**
+ * Request limits of all processes of a workspace. A request is booked durably before it is sent and stays in each window until that window's
+ * length after its answer or time-out.
+ */
+export interface Budget {
+  /** Waits for a slot and books it. @throws OverBudgetError past the deadline; StoppedError when the signal aborts. */
+  book(request: BookingRequest): Promise<Booking>
+  /** The request was answered, failed or timed out. A refusal closes the gate. Returns when the gate opens, where it closed (Unix ms). */
+  answered(booking: Booking, rules: BudgetRules, answer: BudgetAnswer): Promise<number | null>
+  state(rules: BudgetRules): Promise<BudgetState>
+  /** Requests of this process so far. */
+  readonly sent: number
+}
+
+// Source (HTTP) ------------------------------------------------------------------------------------------------------
+
+/** Where in a walk the next request stands: opaque to everyone but `src/source`; JSON so that the ledger can keep it. null: the beginning. */
+export type Cursor = Json
+/** What one answer gave. */
+export interface Page {
+  /** 1 for the first page of the walk. */
+  readonly number: number
+  /** Raw rows, as objects. */
+  readonly records: readonly Json[]
+  /** Position after this page; null: the end was reached by the source's own sign. */
+  readonly next: Cursor | null
+  /** Loop state after this page (Brent), kept with the cursor in the ledger. */
+  readonly loop: Json
+  /** The source's own count of the partition as this answer gave it. */
+  readonly count: SourceCount | null
+  /** Requests sent for this page, retries included. */
+  readonly requests: number
+  /** Fields that no column names are found by the destination; this is the page's request without secrets, for held rows and messages. */
+  readonly address: string
+}
+export interface SourceCount {
+  readonly value: number
+  readonly trust: 'exact' | 'at least'
+}
+export interface WalkStart {
+  readonly stream: Stream
+  readonly source: Source
+  readonly partition: Partition
+  readonly cursor: Cursor | null
+  readonly loop: Json
+  /** Pages of this walk that are already promoted. */
+  readonly pages: number
+  /** Rows of this walk that are already promoted. */
+  readonly received: number
+  readonly purpose: BookingRequest['purpose']
+  /** Unix ms after which no request may be sent; null: none. */
+  readonly deadlineAt: number | null
+  /** Longest wait for the budget before one request; longer: OverBudgetError. null: as long as `deadlineAt` allows. */
+  readonly maxWaitMs: number | null
+  /** False: the next request is sent only when the next page is asked for (a probe of the first page costs one request). */
+  readonly readsAhead: boolean
+  readonly signal: AbortSignal
+  /** Called before each request leaves (booked). */
+  readonly onRequest: () => void
+}
+export interface SourceClient {
+  /** Pages from the cursor to the end, one request ahead of the consumer. @throws the errors of DESIGN.md §6, classified. */
+  walk(start: WalkStart): AsyncIterableIterator<Page>
+  /** Asks for the count of a partition, by the finest rule that gives an exact one; null where the source has none. */
+  count(start: Omit<WalkStart, 'cursor' | 'loop' | 'pages' | 'received'>): Promise<{ readonly count: SourceCount | null; readonly requests: number }>
+  close(): Promise<void>
+}
+
+// Destination (Postgres) ---------------------------------------------------------------------------------------------
+
+/** The ledger's word on a task: the truth about what is loaded and where its walk stands. */
+export interface Checkpoint {
+  readonly taskId: string
+  readonly epoch: number
+  readonly sequence: number
+  readonly done: boolean
+  readonly proof: Proof | null
+  readonly walk: Walk | null
+  /** Of all walks of the task. */
+  readonly totals: Totals
+  readonly requests: number
+}
+/** One pass through a partition. */
+export interface Walk {
+  readonly id: string
+  readonly startedAt: number
+  readonly pageSize: number | null
+  readonly requestHash: string
+  readonly cursor: Cursor | null
+  readonly loop: Json
+  readonly pages: number
+  /** Raw rows of this walk. */
+  readonly received: number
+  /** Distinct keys promoted or held in this walk, as far as known. */
+  readonly distinct: number
+  readonly expected: SourceCount | null
+}
+
+/** A stream's table, checked against the catalog. Made once per run. */
+export interface StreamTable {
+  readonly stream: Stream
+  /** A fresh buffer of encoded rows for one task. */
+  newBatch(partition: Partition): Batch
+}
+/** Encoded rows of one task that wait for their flush; bounded by the worker. */
+export interface Batch {
+  readonly rows: number
+  readonly bytes: number
+  readonly held: number
+  /** Maps, checks and encodes the page's records; a row that cannot be stored is set aside with its reason. */
+  add(page: Page): PageDigest
+}
+/** What the destination saw in a page. */
+export interface PageDigest {
+  /** Hash over the keys of the page's rows in order; equal for a page that repeats; null for an empty page. */
+  readonly fingerprint: string | null
+  /** Fields that no column names, new since this table was opened. */
+  readonly unknownFields: readonly string[]
+}
+export interface Advance {
+  readonly walk: Walk
+  readonly done: boolean
+  readonly proof: Proof | null
+  readonly requests: number
+}
+export interface FlushResult {
+  readonly checkpoint: Checkpoint
+  /** Of this flush. */
+  readonly totals: Totals
+}
+/** A partition's row count in the stable table, and what the ledger knew when its last walk ended. */
+export interface PartitionActual {
+  /** Rows in the table; null where no column holds the partition. */
+  readonly rows: number | null
+  readonly held: number
+  readonly lastWalk: { readonly finishedAt: number; readonly received: number; readonly distinct: number; readonly expected: SourceCount | null; readonly proof: Proof } | null
+}
+
+/**
+ * The database. @throws DestinationUnavailable where time may heal it, PromotionConflict or ConfigError where it may not, FencedError when a newer epoch holds the task.
+ */
+export interface Destination {
+  /** UUID of the database (backfill.meta). */
+  readonly databaseId: string
+  /** Binds the database to a queue for good. @throws ConfigError `second_workspace` where it is bound to another one and `adopt` is false. */
+  bindQueue(queueId: string, options: { readonly workspace: string; readonly adopt: boolean }): Promise<void>
+  lastRunId(): Promise<string | null>
+  setLastRunId(runId: string): Promise<void>
+  /** Reads or creates the stable table, creates the delta table. @throws ConfigError where the definition does not fit the table, before any request is spent. */
+  openTable(stream: Stream): Promise<StreamTable>
+  /** The beginning of every claim: raises the epoch in the ledger and answers what is promoted. */
+  openTasks(leases: readonly Lease[]): Promise<ReadonlyMap<string, Checkpoint>>
+  /** One transaction: COPY, compare-and-set on (epoch, sequence), checks, merge, own delta rows deleted, commit. An empty batch moves the ledger only. */
+  flush(checkpoint: Checkpoint, batch: Batch, advance: Advance): Promise<FlushResult>
+  /** What the table and the ledger say about a partition. */
+  actual(stream: Stream, partition: Partition): Promise<PartitionActual>
+  close(): Promise<void>
+}
+
+// Lock ---------------------------------------------------------------------------------------------------------------
+
+export interface LockHolder {
+  readonly pid: number
+  readonly command: string
+  readonly since: number
+}
+/** One worker per workspace. */
+export interface WorkspaceLock {
+  /** null: a living holder has it (never taken over, however late). A dead holder's is taken at once. */
+  acquire(command: string): Promise<{ release(): Promise<void>; readonly lost: AbortSignal } | null>
+  /** Who holds it, as far as known. */
+  holder(): Promise<LockHolder | null>
+}

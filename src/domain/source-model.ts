@@ -1,0 +1,237 @@
+import type { JsonPath, Json } from './json.js'
+
+/**
+ * The canonical form of a source: plain, frozen, JSON-serialisable data, made from YAML or TypeScript by `src/definition`.
+ * Nothing in it is a secret: `$NAME` in a template names an environment value that only `src/source` resolves, at the request.
+ */
+export interface Source {
+  readonly name: string
+  /** May contain dimensions: `https://{subdomain}.civic.band`. Without a trailing slash. */
+  readonly baseUrl: Template
+  readonly headers: Readonly<Record<string, Template>>
+  readonly budget: BudgetRules
+  readonly dimensions: Readonly<Record<string, Dimension>>
+  readonly streams: Readonly<Record<string, Stream>>
+  /** Free settings of this source in backfill.yaml that templates may name as `{config.NAME}`. */
+  readonly config: Readonly<Record<string, string>>
+  /** The file it was read from, for messages; `(built in)` plus the name for a shipped one. */
+  readonly file: string
+}
+
+/**
+ * Text with holes: `{dimension}`, `{dimension:M/D/YYYY}`, `{dimension.end}`, `{dimension.next}` (dates), `{config.NAME}`, `$NAME` or
+ * `${NAME}` (environment, secret). `{{` and `}}` are braces, `$$` is a dollar sign.
+ */
+export type Template = string
+
+// ---------------------------------------------------------------------------------------------------------------- budget
+
+export interface BudgetRules {
+  /** All windows must allow a request. Empty where the source declares none. */
+  readonly limits: readonly Limit[]
+  /** Part of each limit that is never used, 0 to 1. */
+  readonly reserve: number
+  /** The key that requests are counted under: template-free text, by default the source's name. */
+  readonly key: string
+  /** Statuses that mean "over the limit". */
+  readonly refusals: readonly number[]
+  /** Least time between the starts of two requests, ms. */
+  readonly delayMs: number
+  /** Requests of this source in flight at once, at most. */
+  readonly concurrency: number
+  /** Share of every limit that `verify` may use while a worker may need it, 0 to 1. */
+  readonly verifyShare: number
+}
+export interface Limit {
+  readonly requests: number
+  readonly periodMs: number
+}
+
+// ------------------------------------------------------------------------------------------------------------ dimensions
+
+export type Dimension = DimensionRules & (ListDimension | DateDimension)
+interface DimensionRules {
+  /** Never part of `all`, and refused by name. */
+  readonly exclude: readonly string[]
+  /** Another word for a value, accepted on the command line: `agenda` for `agendas`. */
+  readonly aliases: Readonly<Record<string, string>>
+}
+/** Values from the definition or, `fromConfig`, from backfill.yaml (already filled in). */
+export interface ListDimension {
+  readonly kind: 'list'
+  readonly values: readonly string[]
+  readonly fromConfig: string | null
+}
+/** One value per step; a value is the step's first day: `2024-01-02`, `2024-01` (month), `2024` (year), a Monday (week). */
+export interface DateDimension {
+  readonly kind: 'dates'
+  /** `YYYY-MM-DD`. */
+  readonly from: string
+  /** `YYYY-MM-DD` (inclusive), `today` or `yesterday` in the workspace's zone. */
+  readonly to: string
+  readonly step: 'day' | 'week' | 'month' | 'year'
+}
+
+// --------------------------------------------------------------------------------------------------------------- streams
+
+export interface Stream {
+  readonly source: string
+  readonly name: string
+  /** Dimensions that partition it, in the order people read them. */
+  readonly dimensions: readonly string[]
+  readonly table: TableName
+  readonly request: RequestShape
+  readonly answer: AnswerShape
+  readonly pagination: Pagination
+  readonly count: readonly CountRule[]
+  /** `null`: the existing table's columns, each from the field of its name; a missing table gets key, dimensions and `record jsonb`. */
+  readonly columns: readonly Column[] | null
+  readonly key: readonly string[]
+  /** Column that decides between two rows of one key; null: the later page wins. */
+  readonly version: string | null
+  readonly references: readonly Reference[]
+  readonly disposition: Disposition
+  /** jsonb column that keeps fields no column names; null: they are reported once and dropped. */
+  readonly extrasColumn: string | null
+  /** What U+0000 and lone surrogates do: the row is held with its raw text, or they are taken out. */
+  readonly unstorableText: 'hold' | 'strip'
+  /** A new task for every finished partition after this long; null: only `seed` makes tasks. */
+  readonly everyMs: number | null
+  readonly settings: StreamSettings
+  /** sha-256 of everything that changes what a walk would ask for. A walk begun under another hash starts again. */
+  readonly requestHash: string
+}
+export interface TableName {
+  readonly schema: string
+  readonly name: string
+}
+export type Disposition = 'append' | 'merge' | 'mirror'
+
+export interface RequestShape {
+  readonly method: 'GET' | 'POST'
+  readonly path: Template
+  readonly query: Readonly<Record<string, Template>>
+  readonly headers: Readonly<Record<string, Template>>
+  /** JSON with templates in its strings, or null. Page parameters go into it where `bodyParams` is set. */
+  readonly body: Json
+  /** True: page, size and cursor parameters are set in the body's top level, not in the query. */
+  readonly bodyParams: boolean
+}
+
+/** A value of an answer: a header or a place in its JSON. */
+export type Extract = { readonly header: string } | { readonly path: JsonPath }
+
+export type Pagination =
+  | { readonly kind: 'none' }
+  | ({ readonly kind: 'page'; readonly param: string; readonly first: number } & Numbered)
+  | ({ readonly kind: 'offset'; readonly param: string } & Numbered)
+  | ({ readonly kind: 'cursor'; readonly from: Extract; readonly param: string } & Sized)
+  /** An object of several parameters, each put into the next request; absent or null means the end. */
+  | ({ readonly kind: 'continue'; readonly from: JsonPath } & Sized)
+  /** RFC 8288 `Link`; relative addresses are resolved. No such link means the end. */
+  | ({ readonly kind: 'link'; readonly rel: string } & Sized)
+  /** A field with the next address, absolute or relative; absent, null or empty means the end. */
+  | ({ readonly kind: 'nextUrl'; readonly from: Extract } & Sized)
+
+interface Sized {
+  /** Parameter for the page size; null: none is sent. The size itself is `settings.pageSize`. */
+  readonly sizeParam: string | null
+}
+interface Numbered extends Sized {
+  /** Total number of rows; where it is exact it ends the walk without an extra request. */
+  readonly total: Extract | null
+  /** Number of pages in all. */
+  readonly pages: Extract | null
+  /** Size that the server used, where it says so. */
+  readonly usedSize: Extract | null
+  readonly end: {
+    /** True: fewer rows than the page size (the used one where known, else the one asked for) is the end. */
+    readonly shortPage: boolean
+    /** Errors that mean "past the end", never on the first page. */
+    readonly errors: readonly EndError[]
+  }
+}
+export interface EndError {
+  readonly status: number
+  /** The error counts only where this place of its JSON holds this value (any, where `equals` is absent). */
+  readonly path: JsonPath | null
+  readonly equals: Json | null
+}
+
+export interface AnswerShape {
+  readonly format: 'json' | 'ndjson' | 'csv'
+  /** Where the rows are; empty: the answer itself. */
+  readonly rows: JsonPath
+  /** `auto`: objects stay, arrays take their names from `header`, plain values become `{ value }`. */
+  readonly shape: 'auto' | 'objects' | 'arrays' | 'values'
+  /** Names for rows that are arrays. */
+  readonly header: JsonPath | null
+  /** Media types accepted, beside the format's own; empty: the format's own only. */
+  readonly contentTypes: readonly string[]
+  /** A non-null value here (or the value given) inside a 2xx means an error. */
+  readonly errors: readonly AnswerError[]
+  readonly csv: { readonly delimiter: string; readonly header: boolean; readonly columns: readonly string[] }
+}
+export interface AnswerError {
+  readonly path: JsonPath
+  /** Error only where the value equals this; null: where it is present, not null, not false and not empty. */
+  readonly equals: Json | null
+  readonly message: JsonPath | null
+  readonly fate: Fate
+}
+/** What becomes of a task whose request got this answer. */
+export type Fate = 'retry' | 'dead' | 'budget'
+
+export interface CountRule {
+  /** null: taken from every page's own answer; else a request of its own. */
+  readonly request: RequestShape | null
+  readonly from: Extract
+  /** Below this value the count is exact, from it on it only says "at least"; null: always exact. */
+  readonly exactBelow: number | null
+}
+
+export interface Column {
+  readonly name: string
+  readonly type: ColumnType
+  /** Exactly one of `path` and `dimension`; an empty path is the whole record. */
+  readonly path: JsonPath | null
+  readonly dimension: string | null
+  readonly isRequired: boolean
+  /** The value is a string that holds JSON (an `entities_json`): parsed before it is stored. */
+  readonly parsesJson: boolean
+}
+export type ColumnType =
+  | 'text' | 'smallint' | 'integer' | 'bigint' | 'numeric' | 'real' | 'double precision' | 'boolean'
+  | 'date' | 'time' | 'timestamp' | 'timestamptz' | 'uuid' | 'jsonb'
+
+/** A foreign key of one column: `user_id: users.id`. */
+export interface Reference {
+  readonly column: string
+  /** Stream of the same source, resolved to its table. */
+  readonly table: TableName
+  readonly targetColumn: string
+}
+
+/** Every number that backfill.yaml may set by source and by stream, resolved. */
+export interface StreamSettings {
+  /** Rows per request; null: the source's own. */
+  readonly pageSize: number | null
+  readonly claim: number
+  readonly timeoutMs: number
+  /** Further tries inside one attempt, and the first wait before one (doubling). */
+  readonly retries: number
+  readonly retryDelayMs: number
+  /** Attempts of a task before it is dead, and the first wait between two (doubling). */
+  readonly attempts: number
+  readonly backoffMs: number
+  readonly flush: { readonly rows: number; readonly bytes: number; readonly ageMs: number }
+  readonly checksForeignKeys: boolean
+  /** Pages in one walk before it is called endless. */
+  readonly maxPages: number
+  /** Bytes in one answer, after decompression, before it is refused. */
+  readonly maxAnswerBytes: number
+  /** Age at which an unfinished walk is started again. */
+  readonly maxWalkAgeMs: number
+  /** Fate of a status, beside the defaults: 5xx and 408 retry, 3xx and other 4xx dead, refusals budget. */
+  readonly statuses: Readonly<Record<string, Fate>>
+}

@@ -1,0 +1,28 @@
+import type { LogLevel } from './ports.js'
+import type { Source } from './source-model.js'
+
+/** A workspace as the commands use it: resolved once at the edge, frozen. Secrets are only in `environment` and `database`. */
+export interface Workspace {
+  /** Absolute. */
+  readonly directory: string
+  /** `<directory>/queue.db` unless set. */
+  readonly queueFile: string
+  /** `<directory>/.backfill`. */
+  readonly stateDirectory: string
+  /** null: none is configured, exit 2 for every command that needs one. */
+  readonly database: DatabaseSetting | null
+  /** Schema of tables that name none, `public` by default. */
+  readonly schema: string
+  /** Prefix of delta tables, `delta_` by default. */
+  readonly deltaPrefix: string
+  /** IANA zone for text and for "today". */
+  readonly timezone: string
+  readonly logLevel: LogLevel
+  readonly metrics: { readonly enabled: boolean; readonly intervalMs: number }
+  /** Default of `worker --max-runtime`, ms; null: without a terminal 4 h. */
+  readonly maxRuntimeMs: number | null
+  readonly sources: Readonly<Record<string, Source>>
+  /** Process environment over `.env`; what `$NAME` in a definition means. */
+  readonly environment: Readonly<Record<string, string | undefined>>
+}
+export type DatabaseSetting = { readonly kind: 'embedded' } | { readonly kind: 'server'; readonly url: string }

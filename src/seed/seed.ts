@@ -1,0 +1,94 @@
+/**
+ * Turns what an operator asked for into tasks. Owns the order of planning: the backfill is begun, tasks go in a thousand a transaction, and it is marked
+ * planned last; a seed that dies on the way is completed by the same command. Asks no API and touches no Postgres.
+ */
+import { ConfigError, StoppedError } from '../domain/errors.js'
+import type { EnqueueResult, NewTask } from '../domain/ports.js'
+import type { Partition } from '../domain/partition.js'
+import { partitionsOf } from '../domain/plan.js'
+import type { SelectedStream } from '../domain/selection.js'
+import type { Task } from '../domain/task.js'
+import { partitionsFromLines } from './from-file.js'
+import type { SeedDeps, SeedReport, SeedRequest } from './types.js'
+
+/** Tasks in one transaction: a few ms, so that a worker beside it never waits long. */
+const chunkSize = 1000
+/** Open tasks that the report names. */
+const namedOpen = 1000
+
+/**
+ * Idempotent: a partition that has an open task, or a finished one, is left alone and counted (unless `force`).
+ * @throws ConfigError `nothing_to_seed` where the selection has no partition.
+ */
+export async function seed(request: SeedRequest, deps: SeedDeps): Promise<SeedReport> {
+  const planned = await plan(request)
+  const fingerprint = JSON.stringify([request.scope, request.order, request.priority, request.force])
+  const backfillId = await deps.queue.beginBackfill({ scope: request.scope, fingerprint, reason: 'seed' })
+  const byStream: SeedReport['byStream'][number][] = []
+  const open: Task[] = []
+  let superseded = 0
+  for (const { selected, partitions } of planned) {
+    const sum = { created: 0, alreadyDone: 0, alreadyOpen: 0 }
+    for (const tasks of chunks(selected, partitions, request.priority)) {
+      if (request.signal.aborted) throw new StoppedError()
+      const options = { supersede: request.force, skipDone: !request.force }
+      const result = await deps.queue.enqueue(backfillId, tasks, options)
+      add(sum, result)
+      superseded += result.superseded
+      open.push(...result.open.slice(0, namedOpen - open.length))
+    }
+    byStream.push({ source: selected.source.name, stream: selected.stream.name, ...sum })
+  }
+  await deps.queue.finishPlanning(backfillId)
+  const report = total(byStream, { superseded, open })
+  if (report.created + report.alreadyDone + report.alreadyOpen === 0) throw nothingToSeed()
+  deps.log('info', 'seeded', { scope: request.scope, created: report.created, superseded, already_done: report.alreadyDone })
+  return report
+}
+
+/** What the request selects: partitions lazily, or those of the file. */
+export async function plan(request: SeedRequest): Promise<readonly { readonly selected: SelectedStream; readonly partitions: Iterable<Partition> }[]> {
+  const { streams, filter, today, order } = request
+  if (request.lines !== null) return partitionsFromLines(request.lines, streams, { filter, today, order })
+  return streams.map((selected) => ({ selected, partitions: partitionsOf(selected.stream, selected.source, { filter, today, order }) }))
+}
+
+function nothingToSeed(): ConfigError {
+  return new ConfigError('nothing_to_seed', 'seed found no partition in what was selected', {
+    hint: 'check the dimension flags, and the lists of the source in backfill.yaml',
+  })
+}
+
+function* chunks(selected: SelectedStream, partitions: Iterable<Partition>, priority: number): Generator<readonly NewTask[]> {
+  const name = { source: selected.source.name, stream: selected.stream.name, priority }
+  let tasks: NewTask[] = []
+  for (const partition of partitions) {
+    tasks.push({ ...name, partition })
+    if (tasks.length < chunkSize) continue
+    yield tasks
+    tasks = []
+  }
+  if (tasks.length > 0) yield tasks
+}
+
+interface Sum {
+  created: number
+  alreadyDone: number
+  alreadyOpen: number
+}
+
+function add(sum: Sum, result: EnqueueResult): void {
+  sum.created += result.created
+  sum.alreadyDone += result.alreadyDone
+  sum.alreadyOpen += result.openCount
+}
+
+function total(byStream: SeedReport['byStream'], rest: { readonly superseded: number; readonly open: readonly Task[] }): SeedReport {
+  const sum: Sum = { created: 0, alreadyDone: 0, alreadyOpen: 0 }
+  for (const stream of byStream) {
+    sum.created += stream.created
+    sum.alreadyDone += stream.alreadyDone
+    sum.alreadyOpen += stream.alreadyOpen
+  }
+  return { ...sum, ...rest, byStream }
+}

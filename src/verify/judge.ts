@@ -1,0 +1,86 @@
+/** What a count on each side means: the four verdicts and their sentences. Pure. */
+import type { Partition } from '../domain/partition.js'
+import type { PartitionActual, SourceCount } from '../domain/ports.js'
+import type { SelectedStream } from '../domain/selection.js'
+import type { Task } from '../domain/task.js'
+import type { Verdict } from './types.js'
+
+export interface Evidence {
+  readonly selected: SelectedStream
+  readonly partition: Partition
+  /** The open task, else the newest finished one. */
+  readonly task: Task | null
+  readonly expected: SourceCount | null
+  readonly actual: PartitionActual
+}
+export interface Judgement {
+  readonly verdict: Verdict
+  readonly sentence: string
+}
+
+export function judge(evidence: Evidence): Judgement {
+  const { task, expected, actual } = evidence
+  if (actual.rows === null) return unproven('the table has no column for a dimension, so its rows cannot be told apart')
+  if (expected === null) return unproven(`the source gives no count; the table has ${rows(actual.rows)}`)
+  if (task !== null && isOpen(task)) return owed(task, expected, actual.rows)
+  if (expected.trust === 'at least') return judgeLowerBound(expected, actual.rows)
+  if (expected.value === actual.rows) return { verdict: 'equal', sentence: `${rows(actual.rows)} on both sides` }
+  return judgeDifference(evidence, expected, actual.rows)
+}
+
+function judgeLowerBound(expected: SourceCount, actual: number): Judgement {
+  if (actual >= expected.value) {
+    return unproven(`the source only says "at least ${count(expected.value)}"; the table has ${rows(actual)}`)
+  }
+  return {
+    verdict: 'discrepancy',
+    sentence: `the source has at least ${rows(expected.value)}, the table ${count(actual)}: run "backfill seed --force" for it`,
+  }
+}
+
+function judgeDifference({ task, actual }: Evidence, expected: SourceCount, stored: number): Judgement {
+  const walk = actual.lastWalk
+  if (task === null && walk === null) {
+    return { verdict: 'discrepancy', sentence: `never walked; the source has ${rows(expected.value)}: run "backfill seed" for it` }
+  }
+  const isAsWalked = walk !== null && walk.proof === 'proven' && walk.distinct - actual.held === stored
+  const hasMoved = walk?.expected?.trust === 'exact' && walk.expected.value !== expected.value
+  if (isAsWalked && hasMoved) {
+    const when = new Date(walk.finishedAt).toISOString()
+    return {
+      verdict: 'moved',
+      sentence: `equal at the last walk (${when}) with ${rows(walk.distinct)}; the source has ${count(expected.value)} now: seed it again`,
+    }
+  }
+  return { verdict: 'discrepancy', sentence: differenceSentence(expected.value, stored, actual.held) }
+}
+
+function differenceSentence(expected: number, stored: number, held: number): string {
+  const missing = expected - stored
+  const sides = `the source has ${rows(expected)}, the table ${count(stored)}`
+  if (missing < 0) return `${sides}: ${count(-missing)} more than the source; rows deleted there stay here`
+  if (held === missing) return `${sides}: the ${held === 1 ? 'one' : count(held)} missing ${held === 1 ? 'is' : 'are'} held with a reason`
+  const heldPart = held > 0 ? `, ${count(held)} of them held` : ''
+  return `${sides}: ${count(missing)} missing${heldPart}; run "backfill seed --force" for it`
+}
+
+function owed(task: Task, expected: SourceCount, stored: number): Judgement {
+  const state = task.state === 'leased' ? 'is running' : task.state === 'dead' ? `is dead (${task.code ?? 'no code'})` : 'is waiting'
+  return unproven(`owed: task ${task.number} ${state}; the table has ${count(stored)} of ${rows(expected.value)}`)
+}
+
+function isOpen(task: Task): boolean {
+  return task.state === 'ready' || task.state === 'leased' || task.state === 'dead'
+}
+
+function unproven(sentence: string): Judgement {
+  return { verdict: 'unproven', sentence }
+}
+
+function count(value: number): string {
+  return value.toLocaleString('en-US')
+}
+
+function rows(value: number): string {
+  return `${count(value)} row${value === 1 ? '' : 's'}`
+}

@@ -1,0 +1,106 @@
+/**
+ * Compares the source's own count with the table, partition by partition, and says what the difference means. Deletes and changes nothing, takes no lock, spends
+ * only its share of the budget. Owns the verdicts; knows neither SQL nor HTTP.
+ */
+import { OverBudgetError, StoppedError } from '../domain/errors.js'
+import type { Partition } from '../domain/partition.js'
+import { partitionsOf } from '../domain/plan.js'
+import type { PartitionActual, SourceCount } from '../domain/ports.js'
+import type { SelectedStream } from '../domain/selection.js'
+import type { Task } from '../domain/task.js'
+import { judge } from './judge.js'
+import type { PartitionVerdict, Verdict, VerifyDeps, VerifyReport, VerifyRequest } from './types.js'
+
+/** Longest wait for the budget before one question; then the rest is left out and said so. */
+const patienceMs = 120_000
+const lookupSize = 200
+
+interface Found {
+  readonly expected: SourceCount | null
+  readonly actual: PartitionActual
+}
+
+/** @throws the source's or database's errors: an answer that could not be had is no verdict. */
+export async function verify(request: VerifyRequest, deps: VerifyDeps): Promise<VerifyReport> {
+  const verdicts: PartitionVerdict[] = []
+  const budget = { requests: 0, notAsked: 0, opensAt: null as number | null }
+  for (const selected of request.streams) {
+    await deps.destination.openTable(selected.stream)
+    for (const { partition, task } of await partitionsWithTasks(selected, request, deps)) {
+      if (request.signal.aborted) throw new StoppedError()
+      if (budget.opensAt !== null) {
+        budget.notAsked += 1
+        continue
+      }
+      try {
+        const verdict = await verifyPartition({ selected, partition, task, request, budget }, deps)
+        verdicts.push(verdict)
+        deps.onVerdict(verdict)
+      } catch (error) {
+        if (!(error instanceof OverBudgetError)) throw error
+        budget.opensAt = error.opensAt
+        budget.notAsked += 1
+      }
+    }
+  }
+  return { partitions: verdicts, byVerdict: countVerdicts(verdicts), ...budget }
+}
+
+async function partitionsWithTasks(
+  { source, stream }: SelectedStream,
+  request: VerifyRequest,
+  deps: VerifyDeps,
+): Promise<readonly { readonly partition: Partition; readonly task: Task | null }[]> {
+  const partitions = [...partitionsOf(stream, source, { filter: request.filter, today: request.today, order: 'oldest' })]
+  const found: { partition: Partition; task: Task | null }[] = []
+  for (let at = 0; at < partitions.length; at += lookupSize) {
+    const some = partitions.slice(at, at + lookupSize)
+    const tasks = await deps.queue.latestTasks({ source: source.name, stream: stream.name }, some)
+    some.forEach((partition, index) => found.push({ partition, task: tasks[index] ?? null }))
+  }
+  return found
+}
+
+interface PartitionContext {
+  readonly selected: SelectedStream
+  readonly partition: Partition
+  readonly task: Task | null
+  readonly request: VerifyRequest
+  readonly budget: { requests: number }
+}
+
+async function verifyPartition(context: PartitionContext, deps: VerifyDeps): Promise<PartitionVerdict> {
+  const { selected, partition, task } = context
+  const first = await look(context, deps)
+  let found = first
+  let judged = judge({ ...first, selected, partition, task })
+  if (judged.verdict === 'discrepancy') {
+    // A worker may have promoted between the two questions: a difference is real only if both sides say it twice.
+    found = await look(context, deps)
+    judged = judge({ ...found, selected, partition, task })
+  }
+  const owedBy = task !== null && task.state !== 'done' ? task.number : null
+  const { source, stream } = selected
+  return { source: source.name, stream: stream.name, partition, ...judged, ...found, owedBy }
+}
+
+async function look({ selected, partition, request, budget }: PartitionContext, deps: VerifyDeps): Promise<Found> {
+  const { count, requests } = await deps.client.count({
+    ...selected,
+    partition,
+    purpose: 'verify',
+    deadlineAt: null,
+    maxWaitMs: patienceMs,
+    readsAhead: false,
+    signal: request.signal,
+    onRequest: () => undefined,
+  })
+  budget.requests += requests
+  return { expected: count, actual: await deps.destination.actual(selected.stream, partition) }
+}
+
+function countVerdicts(verdicts: readonly PartitionVerdict[]): Record<Verdict, number> {
+  const counts: Record<Verdict, number> = { equal: 0, discrepancy: 0, unproven: 0, moved: 0 }
+  for (const { verdict } of verdicts) counts[verdict] += 1
+  return counts
+}

@@ -1,0 +1,72 @@
+/**
+ * What becomes of a task after an error: the one place where an error's class decides (DESIGN.md §6). Pure.
+ */
+import {
+  BackfillError,
+  ConfigError,
+  DestinationUnavailable,
+  FencedError,
+  InvariantError,
+  OverBudgetError,
+  QueueUnavailable,
+  StoppedError,
+  TerminalError,
+  TransientError,
+} from '../domain/errors.js'
+import type { StreamSettings } from '../domain/source-model.js'
+
+/** `stop…`: the task is given back unspent and more than this task is concerned. */
+export type Fate =
+  | { readonly kind: 'later'; readonly readyAt: number; readonly attempts: number }
+  | { readonly kind: 'dead'; readonly attempts: number }
+  | { readonly kind: 'released' }
+  | { readonly kind: 'over budget'; readonly opensAt: number }
+  | { readonly kind: 'refused' }
+  | { readonly kind: 'database' }
+  | { readonly kind: 'bug' }
+
+export interface FateInput {
+  readonly error: unknown
+  /** Attempts spent before this one; 0 after progress. */
+  readonly attemptsBefore: number
+  /** A request was sent in this attempt. */
+  readonly hasSpent: boolean
+  readonly settings: StreamSettings
+  readonly now: number
+  /** 0 to below 1. */
+  readonly jitter: number
+}
+
+export function fateOf(input: FateInput): Fate {
+  const { error, settings, now } = input
+  const attempts = input.attemptsBefore + (input.hasSpent ? 1 : 0)
+  if (error instanceof OverBudgetError) return { kind: 'over budget', opensAt: error.opensAt }
+  if (error instanceof StoppedError || error instanceof FencedError) return { kind: 'released' }
+  if (error instanceof ConfigError) return { kind: 'refused' }
+  if (error instanceof DestinationUnavailable || error instanceof QueueUnavailable) return { kind: 'database' }
+  if (error instanceof TerminalError) return { kind: 'dead', attempts: Math.max(1, attempts) }
+  if (error instanceof TransientError) {
+    if (attempts >= settings.attempts) return { kind: 'dead', attempts }
+    return { kind: 'later', readyAt: now + backoffMs(settings, attempts, input.jitter), attempts }
+  }
+  return { kind: 'bug' }
+}
+
+/** Exponential, at most an hour, with up to a fifth added so that tasks that failed together do not come back together. */
+export function backoffMs(settings: StreamSettings, attempts: number, jitter: number): number {
+  const base = Math.min(settings.backoffMs * 2 ** Math.max(0, attempts - 1), Math.max(settings.backoffMs, 3_600_000))
+  return Math.round(base * (1 + jitter / 5))
+}
+
+/** Code, sentence and hint of any error, for the queue and `status`. */
+export function describe(error: unknown): { readonly code: string; readonly message: string; readonly hint: string | null } {
+  if (error instanceof BackfillError) return { code: error.code, message: error.message, hint: error.hint ?? null }
+  const message = error instanceof Error ? error.message : String(error)
+  return { code: 'bug', message: `run task met an unexpected error: ${message}`, hint: 'the stack is in .backfill/log' }
+}
+
+/** The error itself where it is one of ours, else our bug around it. */
+export function asError(error: unknown): Error {
+  if (error instanceof BackfillError) return error
+  return new InvariantError(describe(error).message, { cause: error })
+}

@@ -1,0 +1,225 @@
+/**
+ * Moves one leased task: from the ledger's checkpoint, page by page, flush by flush, to its end. Owns the order in which rows and cursor become durable;
+ * must not know HTTP, SQL or the queue. Whatever dies here, the ledger says where the walk stands: rows that wait in memory are asked for again.
+ */
+import { AnswerInvalid, DestinationUnavailable, InvariantError, StoppedError } from '../domain/errors.js'
+import type { Checkpoint, Clock, Destination, Log, Page, SourceClient, SourceCount, StreamTable, Walk, WalkStart } from '../domain/ports.js'
+import type { Partition } from '../domain/partition.js'
+import type { Source, Stream } from '../domain/source-model.js'
+import type { Lease, Progress, Proof } from '../domain/task.js'
+import { Flusher } from './flusher.js'
+import { proofOf, sourceLoop, walkAfter, walkToGoOn } from './walk.js'
+
+export interface TaskDeps {
+  readonly source: Source
+  readonly stream: Stream
+  readonly partition: Partition
+  readonly table: StreamTable
+  readonly client: SourceClient
+  readonly destination: Destination
+  readonly clock: Clock
+  readonly log: Log
+  readonly uuid: () => string
+  readonly signal: AbortSignal
+  readonly deadlineAt: number | null
+  readonly maxWaitMs: number | null
+  readonly onProgress: (progress: Progress) => void
+  readonly onUnknownFields: (fields: readonly string[]) => void
+}
+
+/** How a task's run ended; `error` null: it is done. Nothing is thrown: what was promoted counts either way. */
+export interface TaskEnd {
+  readonly error: unknown
+  readonly proof: Proof | null
+  readonly progress: Progress
+  /** Requests of this lease. */
+  readonly sent: number
+  /** A page was promoted in this lease. */
+  readonly hasProgress: boolean
+}
+
+/** Connection losses in a row, without a flush between, before the database counts as gone. */
+const maxReconnects = 3
+const reconnectMs = 1000
+
+export async function runTask(lease: Lease, opened: Checkpoint, deps: TaskDeps): Promise<TaskEnd> {
+  let checkpoint = opened
+  let sent = 0
+  const countRequest = () => {
+    sent += 1
+  }
+  const end = (error: unknown): TaskEnd => ({
+    error,
+    proof: checkpoint.proof,
+    progress: progressOf(checkpoint, lease.task.requests + sent),
+    sent,
+    hasProgress: checkpoint.sequence > opened.sequence,
+  })
+  for (let losses = 1; ; losses += 1) {
+    const before = checkpoint.sequence
+    const run = new TaskRun(checkpoint, deps, { countRequest, requests: () => lease.task.requests + sent })
+    try {
+      await run.toTheEnd()
+      checkpoint = run.checkpoint
+      return end(null)
+    } catch (error) {
+      checkpoint = run.checkpoint
+      if (checkpoint.sequence > before) losses = 0
+      if (!(error instanceof DestinationUnavailable) || losses > maxReconnects || deps.signal.aborted) return end(error)
+      // A connection lost, perhaps during COMMIT: a new claim in the ledger waits that out and says what was promoted.
+      const reopened = await reopen(lease, deps, losses)
+      if (reopened instanceof Error) return end(reopened)
+      checkpoint = reopened
+    }
+  }
+}
+
+async function reopen(lease: Lease, deps: TaskDeps, losses: number): Promise<Checkpoint | Error> {
+  try {
+    await deps.clock.sleep(reconnectMs * 2 ** losses, deps.signal)
+    const checkpoint = (await deps.destination.openTasks([lease])).get(lease.task.id)
+    return checkpoint ?? new InvariantError(`open task ${lease.task.number} got no checkpoint`)
+  } catch (error) {
+    return error instanceof Error ? error : new InvariantError(String(error))
+  }
+}
+
+interface RequestCounter {
+  readonly countRequest: () => void
+  /** Requests of the task in all leases. */
+  readonly requests: () => number
+}
+
+/** One connected run of a task: from one opening in the ledger to the end, or to an error. */
+class TaskRun {
+  readonly #deps: TaskDeps
+  readonly #counter: RequestCounter
+  readonly #flusher: Flusher
+  #walk: Walk
+  #lastCount: SourceCount | null = null
+
+  constructor(checkpoint: Checkpoint, deps: TaskDeps, counter: RequestCounter) {
+    this.#deps = deps
+    this.#counter = counter
+    this.#walk = walkToGoOn(checkpoint, deps.stream, { id: deps.uuid(), now: deps.clock.now() })
+    this.#flusher = new Flusher(checkpoint, this.#walk, {
+      table: deps.table,
+      partition: deps.partition,
+      destination: deps.destination,
+      clock: deps.clock,
+      settings: deps.stream.settings,
+      isDear: deps.source.budget.limits.length > 0,
+      requests: counter.requests,
+      onFlushed: (flushed) => {
+        deps.onProgress(progressOf(flushed, counter.requests()))
+      },
+    })
+  }
+
+  get checkpoint(): Checkpoint {
+    return this.#flusher.checkpoint
+  }
+
+  async toTheEnd(): Promise<void> {
+    if (this.checkpoint.done) return
+    // A walk that has pages and no cursor has reached its end; only its proof is missing.
+    const isAtEnd = this.#walk.pages > 0 && this.#walk.cursor === null
+    if (!isAtEnd) await this.#readPages()
+    await this.#finish()
+  }
+
+  async #readPages(): Promise<void> {
+    const pages = this.#deps.client.walk(this.#walkStart())
+    try {
+      for (;;) {
+        const next = pages.next()
+        // The age of waiting rows counts while the source is waited for.
+        await this.#flusher.whileWaiting(next)
+        const result = await next
+        if (result.done === true) break
+        await this.#take(result.value)
+        if (result.value.next === null) break
+      }
+    } catch (error) {
+      await this.#keepWhatIsGood(error)
+      throw error
+    } finally {
+      await pages.return?.()
+    }
+    if (this.#walk.cursor !== null || this.#walk.pages === 0) {
+      throw new InvariantError(`walk ${this.#deps.stream.source}.${this.#deps.stream.name} ended without an end`)
+    }
+  }
+
+  /** Pages that were received before the error are promoted: they must not be asked for again. */
+  async #keepWhatIsGood(error: unknown): Promise<void> {
+    if (error instanceof DestinationUnavailable) return
+    await this.#flusher.drain()
+  }
+
+  async #take(page: Page): Promise<void> {
+    const fields = this.#flusher.add(page, (digest) => {
+      this.#walk = walkAfter(this.#walk, page, digest)
+      return this.#walk
+    })
+    this.#lastCount = page.count ?? this.#lastCount
+    if (fields.length > 0) this.#deps.onUnknownFields(fields)
+    if (this.#walk.pages > this.#deps.stream.settings.maxPages) throw tooManyPages(this.#deps.stream)
+    await this.#flusher.flushIfDue()
+    if (this.#deps.signal.aborted && page.next !== null) throw new StoppedError()
+  }
+
+  async #finish(): Promise<void> {
+    const { stream } = this.#deps
+    if (stream.count.length === 0) {
+      await this.#flusher.finish('unproven')
+      return
+    }
+    // The rows come first: asking for the count may take as long as the budget wants.
+    const walk = (await this.#flusher.drain()).walk ?? this.#walk
+    await this.#flusher.finish(proofOf(walk, await this.#countAtEnd()))
+  }
+
+  async #countAtEnd(): Promise<SourceCount | null> {
+    if (this.#lastCount?.trust === 'exact') return this.#lastCount
+    const hasOwnRequest = this.#deps.stream.count.some((rule) => rule.request !== null)
+    if (!hasOwnRequest) return this.#lastCount
+    try {
+      const { count } = await this.#deps.client.count(this.#walkStart())
+      return count ?? this.#lastCount
+    } catch (error) {
+      if (error instanceof StoppedError) throw error
+      this.#deps.log('warn', 'count failed', { stream: `${this.#deps.stream.source}.${this.#deps.stream.name}`, reason: String(error) })
+      return this.#lastCount
+    }
+  }
+
+  #walkStart(): WalkStart {
+    const { source, stream, partition, deadlineAt, maxWaitMs, signal } = this.#deps
+    const { cursor, pages, received } = this.#walk
+    const loop = sourceLoop(this.#walk)
+    const onRequest = this.#counter.countRequest
+    return { source, stream, partition, cursor, loop, pages, received, purpose: 'worker', deadlineAt, maxWaitMs, readsAhead: true, signal, onRequest }
+  }
+}
+
+function tooManyPages(stream: Stream): AnswerInvalid {
+  return new AnswerInvalid('too_many_pages', `walk ${stream.source}.${stream.name} passed ${stream.settings.maxPages} pages without an end`, {
+    hint: 'raise "max_pages" in the definition if that many are right, then run "backfill retry --code too_many_pages"',
+  })
+}
+
+function progressOf(checkpoint: Checkpoint, requests: number): Progress {
+  const expected = checkpoint.walk?.expected ?? null
+  return {
+    totals: checkpoint.totals,
+    requests,
+    expected: expected?.trust === 'exact' ? expected.value : null,
+    cursor: checkpoint.walk?.cursor === undefined || checkpoint.walk.cursor === null ? null : shortCursor(checkpoint.walk),
+  }
+}
+
+function shortCursor(walk: Walk): string {
+  const text = JSON.stringify(walk.cursor, (_, value: unknown) => (typeof value === 'bigint' ? value.toString() : value))
+  return text.length > 200 ? `${text.slice(0, 199)}…` : text
+}

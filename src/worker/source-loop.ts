@@ -1,0 +1,288 @@
+/**
+ * Works through one source's due tasks: claims in batches, keeps up to `concurrency` of them running, settles what ended together with the next claim. Owns the
+ * leases between claim and settle. If the process dies, the next run reclaims them, and the ledger says what was promoted.
+ */
+import type { Checkpoint, Destination, SourceClient, StreamTable, TaskFilter } from '../domain/ports.js'
+import type { Lease, Outcome, Progress } from '../domain/task.js'
+import type { SelectedStream } from '../domain/selection.js'
+import { asError, describe, fateOf } from './fate.js'
+import type { Run } from './run.js'
+import { runTask, type TaskEnd } from './run-task.js'
+import type { WorkerDeps, WorkerOptions } from './types.js'
+
+export interface LoopDeps extends WorkerDeps {
+  readonly run: Run
+  readonly destination: Destination
+  readonly client: SourceClient
+}
+
+/** Wait at most this long for a closed budget, where the run is not to wait until the queue is empty. */
+const patienceMs = 120_000
+/** Progress and outcomes reach queue.db this often. */
+const tickMs = 1000
+
+export class SourceLoop {
+  readonly #name: string
+  readonly #streams: Map<string, { readonly selected: SelectedStream; readonly table: StreamTable }>
+  readonly #options: WorkerOptions
+  readonly #deps: LoopDeps
+  readonly #pending: { readonly lease: Lease; readonly checkpoint: Checkpoint }[] = []
+  readonly #running = new Map<string, Promise<void>>()
+  readonly #progress = new Map<string, { readonly lease: Lease; readonly progress: Progress }>()
+  #outcomes: Outcome[] = []
+  #isSuspectRunning = false
+
+  constructor(name: string, streams: readonly { readonly selected: SelectedStream; readonly table: StreamTable }[], loop: {
+    readonly options: WorkerOptions
+    readonly deps: LoopDeps
+  }) {
+    this.#name = name
+    this.#streams = new Map(streams.map((entry) => [entry.selected.stream.name, entry]))
+    this.#options = loop.options
+    this.#deps = loop.deps
+  }
+
+  /** Until nothing of this source is due, or the run ends. Always settles or releases what it claimed. */
+  async work(): Promise<void> {
+    try {
+      while (!this.#run.signal.aborted) {
+        await this.#fill()
+        if (this.#running.size === 0) break
+        await this.#waitForOne()
+      }
+    } catch (error) {
+      this.#run.fail(asError(error))
+    }
+    await Promise.all(this.#running.values())
+    await this.#releasePending()
+  }
+
+  get #run(): Run {
+    return this.#deps.run
+  }
+
+  get #slots(): number {
+    const first = [...this.#streams.values()][0]
+    return this.#options.concurrency ?? first?.selected.source.budget.concurrency ?? 1
+  }
+
+  /** Starts tasks until the slots are full, claiming more when none is at hand. */
+  async #fill(): Promise<void> {
+    while (this.#running.size < this.#slots && !this.#run.signal.aborted) {
+      if (this.#pending.length === 0 && !(await this.#claim())) return
+      const next = this.#pending[0]
+      // A task that was taken back from a dead worker runs alone, so that it takes no neighbour with it.
+      if (next === undefined || this.#isSuspectRunning || (isSuspect(next.lease) && this.#running.size > 0)) return
+      this.#pending.shift()
+      this.#start(next.lease, next.checkpoint)
+    }
+  }
+
+  async #claim(): Promise<boolean> {
+    const opensAt = this.#run.closed.get(this.#name)
+    if (opensAt !== undefined && opensAt > this.#deps.clock.now()) return false
+    const limit = this.#claimSize()
+    const { maxTasks } = this.#options
+    const allowed = maxTasks === null ? limit : Math.min(limit, maxTasks - this.#run.claimed)
+    if (allowed <= 0) {
+      this.#run.stop('max tasks', `${String(maxTasks)} tasks were claimed`)
+      return false
+    }
+    const leases = await this.#exchange(allowed)
+    this.#run.claimed += leases.length
+    if (leases.length === 0) return false
+    const checkpoints = await this.#open(leases)
+    for (const lease of leases) {
+      const checkpoint = checkpoints.get(lease.task.id)
+      if (checkpoint !== undefined) this.#pending.push({ lease, checkpoint })
+    }
+    this.#pending.sort((a, b) => Number(isSuspect(a.lease)) - Number(isSuspect(b.lease)))
+    return this.#pending.length > 0
+  }
+
+  #claimSize(): number {
+    const sizes = [...this.#streams.values()].map(({ selected }) => selected.stream.settings.claim)
+    return this.#options.claim ?? Math.min(...sizes)
+  }
+
+  /** The beginning of every claim is in the ledger: it fences whoever held the task and says where its walk stands. */
+  async #open(leases: readonly Lease[]): Promise<ReadonlyMap<string, Checkpoint>> {
+    try {
+      return await this.#deps.destination.openTasks(leases)
+    } catch (error) {
+      for (const lease of leases) this.#outcomes.push(released(lease))
+      throw error
+    }
+  }
+
+  async #exchange(limit: number): Promise<readonly Lease[]> {
+    const settle = this.#outcomes
+    this.#outcomes = []
+    try {
+      const hasSuspect = this.#isSuspectRunning || this.#pending.some(({ lease }) => isSuspect(lease))
+      return await this.#deps.queue.settleAndClaim({ settle, limit, filter: this.#filter(), runId: this.#options.runId, hasSuspect })
+    } catch (error) {
+      this.#outcomes = [...settle, ...this.#outcomes]
+      throw error
+    }
+  }
+
+  #filter(): TaskFilter {
+    const streams = [...this.#streams.keys()].map((stream) => ({ source: this.#name, stream }))
+    return { streams, partitions: this.#options.filter }
+  }
+
+  #start(lease: Lease, checkpoint: Checkpoint): void {
+    this.#isSuspectRunning = isSuspect(lease)
+    this.#deps.onEvent({ type: 'started', task: lease.task })
+    this.#deps.log('debug', 'task started', { task: lease.task.id, stream: `${this.#name}.${lease.task.stream}`, partition: lease.task.partition })
+    const running = this.#runOne(lease, checkpoint).finally(() => {
+      this.#running.delete(lease.task.id)
+      this.#progress.delete(lease.task.id)
+      if (isSuspect(lease)) this.#isSuspectRunning = false
+    })
+    this.#running.set(lease.task.id, running)
+  }
+
+  async #runOne(lease: Lease, checkpoint: Checkpoint): Promise<void> {
+    const startedAt = this.#deps.clock.monotonic()
+    const entry = this.#streams.get(lease.task.stream)
+    if (entry === undefined) return
+    const end = await runTask(lease, checkpoint, {
+      ...this.#deps,
+      source: entry.selected.source,
+      stream: entry.selected.stream,
+      partition: lease.task.partition,
+      table: entry.table,
+      signal: this.#run.signal,
+      deadlineAt: this.#run.deadlineAt,
+      maxWaitMs: this.#options.untilEmpty ? null : patienceMs,
+      onProgress: (progress) => {
+        this.#progress.set(lease.task.id, { lease, progress })
+        this.#deps.onEvent({ type: 'progress', task: lease.task, progress })
+      },
+      onUnknownFields: (fields) => {
+        this.#reportUnknownFields(lease.task.stream, fields)
+      },
+    })
+    this.#conclude(lease, end, this.#deps.clock.monotonic() - startedAt)
+  }
+
+  #reportUnknownFields(stream: string, fields: readonly string[]): void {
+    this.#deps.log('warn', 'unknown fields', { stream: `${this.#name}.${stream}`, fields })
+    this.#deps.onEvent({ type: 'unknown fields', source: this.#name, stream, fields })
+  }
+
+  #conclude(lease: Lease, end: TaskEnd, workedMs: number): void {
+    const outcome = this.#outcomeOf(lease, end, Math.round(workedMs))
+    this.#outcomes.push(outcome)
+    this.#count(outcome, end)
+    this.#deps.onEvent({ type: 'ended', task: lease.task, outcome })
+    const { kind } = outcome
+    const failure = 'code' in outcome ? { code: outcome.code, message: outcome.message } : {}
+    const level = kind === 'dead' ? 'error' : kind === 'later' ? 'warn' : 'info'
+    const { totals, requests } = end.progress
+    this.#deps.log(level, `task ${kind}`, {
+      task: lease.task.id,
+      stream: `${this.#name}.${lease.task.stream}`,
+      partition: lease.task.partition,
+      ...failure,
+      rows: totals.received,
+      requests,
+      stack: kind === 'later' && failure.code === 'bug' && end.error instanceof Error ? end.error.stack : undefined,
+    })
+  }
+
+  #outcomeOf(lease: Lease, end: TaskEnd, workedMs: number): Outcome {
+    const attemptsBefore = end.hasProgress ? 0 : lease.task.attempts
+    const base = { lease, progress: end.progress, attempts: attemptsBefore, workedMs }
+    if (end.error === null) return { ...base, attempts: 0, kind: 'done', proof: end.proof ?? 'unproven' }
+    const settings = this.#streams.get(lease.task.stream)?.selected.stream.settings
+    if (settings === undefined) return { ...base, kind: 'released' }
+    const now = this.#deps.clock.now()
+    const fate = fateOf({ error: end.error, attemptsBefore, hasSpent: end.sent > 0, settings, now, jitter: this.#deps.random() })
+    const said = describe(end.error)
+    switch (fate.kind) {
+      case 'later':
+        return { ...base, kind: 'later', readyAt: fate.readyAt, attempts: fate.attempts, ...said }
+      case 'dead':
+        return { ...base, kind: 'dead', attempts: fate.attempts, ...said }
+      case 'released':
+        return { ...base, kind: 'released' }
+      case 'over budget':
+        this.#close(fate.opensAt)
+        return { ...base, kind: 'later', readyAt: fate.opensAt, ...said }
+      case 'refused':
+        this.#run.refused.push({ source: this.#name, stream: lease.task.stream, error: asError(end.error) })
+        this.#streams.delete(lease.task.stream)
+        return { ...base, kind: 'released' }
+      case 'database':
+        this.#run.fail(asError(end.error))
+        return { ...base, kind: 'released' }
+      case 'bug':
+        this.#run.fail(asError(end.error))
+        return { ...base, kind: 'later', readyAt: now + settings.backoffMs, attempts: attemptsBefore + 1, ...said }
+    }
+  }
+
+  #close(opensAt: number): void {
+    const known = this.#run.closed.get(this.#name) ?? 0
+    this.#run.closed.set(this.#name, Math.max(known, opensAt))
+  }
+
+  #count(outcome: Outcome, end: TaskEnd): void {
+    this.#run.rows += end.progress.totals.received - outcome.lease.task.totals.received
+    if (outcome.kind === 'done') {
+      this.#run.done += 1
+      this.#run.closed.delete(this.#name)
+    }
+    if (outcome.kind === 'later') this.#run.retrying += 1
+    if (outcome.kind === 'dead') this.#run.recordDeath(outcome.lease.task, describe(end.error))
+  }
+
+  /** Until a task ends; meanwhile, once a second, progress and outcomes go to the queue. */
+  async #waitForOne(): Promise<void> {
+    const anyEnd = Promise.race([...this.#running.values()]).then(() => true)
+    for (;;) {
+      const timer = new AbortController()
+      const tick = this.#deps.clock.sleep(tickMs, timer.signal).then(
+        () => false,
+        () => false,
+      )
+      const hasEnded = await Promise.race([anyEnd, tick])
+      timer.abort()
+      if (hasEnded) return
+      await this.#report()
+    }
+  }
+
+  async #report(): Promise<void> {
+    if (this.#outcomes.length > 0) await this.#exchange(0)
+    for (const { lease, progress } of this.#progress.values()) {
+      // False: cancelled by `seed --force`, or fenced. The ledger's compare-and-set is what stops it for certain.
+      await this.#deps.queue.renew(lease, progress)
+    }
+    this.#progress.clear()
+  }
+
+  async #releasePending(): Promise<void> {
+    for (const { lease } of this.#pending.splice(0)) this.#outcomes.push(released(lease))
+    if (this.#outcomes.length === 0) return
+    try {
+      await this.#exchange(0)
+    } catch (error) {
+      this.#run.fail(asError(error))
+    }
+  }
+}
+
+function isSuspect(lease: Lease): boolean {
+  return lease.task.reclaims > 0
+}
+
+function released(lease: Lease): Outcome {
+  const { task } = lease
+  const progress = { totals: task.totals, requests: task.requests, expected: task.expected, cursor: task.cursor }
+  return { kind: 'released', lease, progress, attempts: task.attempts, workedMs: 0 }
+}
+

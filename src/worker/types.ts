@@ -1,0 +1,64 @@
+import type { PartitionFilter } from '../domain/partition.js'
+import type { Budget, Clock, Destination, Log, Queue, SourceClient } from '../domain/ports.js'
+import type { SelectedStream } from '../domain/selection.js'
+import type { Outcome, Progress, Task } from '../domain/task.js'
+
+export interface WorkerOptions {
+  readonly runId: string
+  readonly streams: readonly SelectedStream[]
+  readonly filter: PartitionFilter
+  /** null: no limit. */
+  readonly maxRuntimeMs: number | null
+  readonly maxRequests: number | null
+  readonly maxTasks: number | null
+  /** Tasks per claim; null: the smallest `claim` setting of a source's streams. */
+  readonly claim: number | null
+  /** Tasks of one source at a time; null: the source's own. */
+  readonly concurrency: number | null
+  /** Wait for what becomes due, and for the budget, until the queue has nothing left to do (or the run's end). */
+  readonly untilEmpty: boolean
+  /** Aborted by the first signal: flush, release, return. `signal.reason` names it. */
+  readonly signal: AbortSignal
+}
+
+export interface WorkerDeps {
+  readonly queue: Queue
+  readonly budget: Budget
+  readonly clock: Clock
+  readonly log: Log
+  /** Loads the HTTP client and connects to Postgres; called only when something is due. The given budget is the one to use. */
+  readonly open: (budget: Budget) => Promise<{ readonly destination: Destination; readonly client: SourceClient }>
+  readonly onEvent: (event: WorkerEvent) => void
+  /** 0 to below 1, for jitter. */
+  readonly random: () => number
+  /** A fresh UUID. */
+  readonly uuid: () => string
+}
+
+export type WorkerEvent =
+  | { readonly type: 'reclaimed'; readonly tasks: readonly Task[] }
+  | { readonly type: 'started'; readonly task: Task }
+  | { readonly type: 'progress'; readonly task: Task; readonly progress: Progress }
+  | { readonly type: 'ended'; readonly task: Task; readonly outcome: Outcome }
+  /** Waiting for a budget or for the next due task until then, Unix ms. */
+  | { readonly type: 'waiting'; readonly source: string | null; readonly until: number }
+  | { readonly type: 'unknown fields'; readonly source: string; readonly stream: string; readonly fields: readonly string[] }
+
+export interface WorkerReport {
+  /** Why the run ended. */
+  readonly end: 'nothing due' | 'empty' | 'deadline' | 'signal' | 'max requests' | 'max tasks' | 'budget' | 'database'
+  readonly reason: string
+  readonly requests: number
+  readonly rows: number
+  readonly done: number
+  /** Tasks that newly died in this run. */
+  readonly died: readonly { readonly task: Task; readonly code: string; readonly message: string; readonly hint: string | null }[]
+  readonly retrying: number
+  /** Streams that could not be worked on because their definition does not fit (exit 2). */
+  readonly refused: readonly { readonly source: string; readonly stream: string | null; readonly error: Error }[]
+  /** Sources whose budget is closed, and until when (Unix ms). */
+  readonly closed: readonly { readonly source: string; readonly opensAt: number }[]
+  /** A temporary failure of Postgres or the queue that ended the run (exit 75), or our bug (exit 1). */
+  readonly failure: Error | null
+  readonly nextDueAt: number | null
+}

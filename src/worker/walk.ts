@@ -1,0 +1,84 @@
+/**
+ * What a walk is and when it may go on: pure policy over the ledger's word. Knows no HTTP, SQL or time of its own.
+ */
+import { AnswerInvalid } from '../domain/errors.js'
+import type { Json } from '../domain/json.js'
+import { isJsonObject } from '../domain/json.js'
+import { type LoopState, noLoop, stepLoop } from '../domain/loop.js'
+import type { Checkpoint, Page, PageDigest, SourceCount, Walk } from '../domain/ports.js'
+import type { Stream } from '../domain/source-model.js'
+import type { Proof } from '../domain/task.js'
+
+/** What the ledger keeps in `walk.loop`: the source's own state, and Brent's over the keys of the pages. */
+interface WalkLoops {
+  readonly source: Json
+  readonly pages: LoopState
+}
+
+/** The walk to go on with: the ledger's where it still asks the same question and is young enough, else a new one from the beginning. */
+export function walkToGoOn(checkpoint: Checkpoint, stream: Stream, fresh: { readonly id: string; readonly now: number }): Walk {
+  const walk = checkpoint.walk
+  if (walk !== null && isSameQuestion(walk, stream) && fresh.now - walk.startedAt <= stream.settings.maxWalkAgeMs) return walk
+  return {
+    id: fresh.id,
+    startedAt: fresh.now,
+    pageSize: stream.settings.pageSize,
+    requestHash: stream.requestHash,
+    cursor: null,
+    loop: null,
+    pages: 0,
+    received: 0,
+    distinct: 0,
+    expected: null,
+  }
+}
+
+function isSameQuestion(walk: Walk, stream: Stream): boolean {
+  if (walk.requestHash !== stream.requestHash) return false
+  const isNumbered = stream.pagination.kind === 'page' || stream.pagination.kind === 'offset'
+  return !isNumbered || walk.pageSize === stream.settings.pageSize
+}
+
+/** The part of `walk.loop` that belongs to the source adapter. */
+export function sourceLoop(walk: Walk): Json {
+  return loopsOf(walk).source
+}
+
+/**
+ * The walk after one more page. `distinct` is filled in by the flush, from what was really promoted.
+ * @throws AnswerInvalid `page_repeats` where the keys of a page are those of an earlier one.
+ */
+export function walkAfter(walk: Walk, page: Page, digest: PageDigest): Walk {
+  const loops = loopsOf(walk)
+  const step = digest.fingerprint === null ? null : stepLoop(loops.pages, digest.fingerprint)
+  if (step?.isLoop === true) {
+    throw new AnswerInvalid('page_repeats', `read page ${page.number} of ${page.address} found the same keys as on an earlier page`, {
+      hint: 'the source seems to ignore the page parameter: check "paginate" in its definition',
+    })
+  }
+  const next: WalkLoops = { source: page.loop, pages: step?.state ?? loops.pages }
+  return {
+    ...walk,
+    cursor: page.next,
+    loop: next as unknown as Json,
+    pages: page.number,
+    received: walk.received + page.records.length,
+    expected: walk.expected ?? page.count,
+  }
+}
+
+function loopsOf(walk: Walk): WalkLoops {
+  const loop = walk.loop
+  if (!isJsonObject(loop)) return { source: null, pages: noLoop }
+  return { source: loop['source'] ?? null, pages: (loop['pages'] ?? noLoop) as unknown as LoopState }
+}
+
+/** What the end of a walk proves. `atEnd` is the source's count after the last page, `walk.expected` the one at its beginning. */
+export function proofOf(walk: Walk, atEnd: SourceCount | null): Proof {
+  if (atEnd === null) return 'unproven'
+  if (atEnd.trust === 'at least') return walk.received < atEnd.value ? 'differs' : 'unproven'
+  if (atEnd.value !== walk.received || walk.distinct !== walk.received) return 'differs'
+  const atStart = walk.expected
+  // A set that moved and came back to the same size may hide a row that was passed over.
+  return atStart?.trust === 'exact' && atStart.value !== atEnd.value ? 'unproven' : 'proven'
+}

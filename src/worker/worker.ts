@@ -1,0 +1,218 @@
+/**
+ * One run of `backfill worker`: takes back what the dead left, lets due rounds come round, works every source until nothing is due or the run must end, and
+ * reports. The caller holds the workspace's lock. Nothing heavy is loaded unless something is due.
+ */
+import { BackfillError, DestinationUnavailable, StoppedError } from '../domain/errors.js'
+import type { BackfillPlan, Destination, NewTask, StreamTable, TaskFilter } from '../domain/ports.js'
+import type { SelectedStream } from '../domain/selection.js'
+import { CappedBudget } from './capped-budget.js'
+import { asError } from './fate.js'
+import { Run } from './run.js'
+import { type LoopDeps, SourceLoop } from './source-loop.js'
+import type { WorkerDeps, WorkerOptions, WorkerReport } from './types.js'
+
+const heartbeatMs = 2000
+/** Partitions of one round are enqueued so many a transaction. */
+const enqueueSize = 1000
+
+/** Runs until the end that the report names. Failures are in the report, not thrown: what was done before them counts. */
+export async function runWorker(options: WorkerOptions, deps: WorkerDeps): Promise<WorkerReport> {
+  const run = new Run(options, deps.clock)
+  const budget = new CappedBudget(deps.budget, options.maxRequests, () => {
+    run.stop('max requests', `${String(options.maxRequests)} requests were sent`)
+  })
+  try {
+    await reclaim(run, options, deps)
+    await startRounds(options, deps)
+    if (await hasDueWork(options, deps)) await workWithTimers(run, options, { ...deps, budget })
+  } catch (error) {
+    run.fail(asError(error))
+  }
+  return report(run, options, { ...deps, budget })
+}
+
+async function reclaim(run: Run, options: WorkerOptions, deps: WorkerDeps): Promise<void> {
+  const { reclaimed, dead } = await deps.queue.reclaim(options.runId)
+  if (reclaimed.length > 0) {
+    deps.log('warn', 'tasks reclaimed from a dead worker', { tasks: reclaimed.map((task) => task.id) })
+    deps.onEvent({ type: 'reclaimed', tasks: reclaimed })
+  }
+  for (const task of dead) {
+    const message = `run task ${task.number} ended with the death of the worker ten times in a row`
+    run.recordDeath(task, { code: task.code ?? 'crash_loop', message: task.message ?? message, hint: task.hint })
+  }
+}
+
+/** A stream with `every` comes round by itself: a new task for each partition whose time has come. */
+async function startRounds(options: WorkerOptions, deps: WorkerDeps): Promise<void> {
+  for (const { source, stream } of options.streams) {
+    if (stream.everyMs === null) continue
+    const name = { source: source.name, stream: stream.name }
+    const due = await deps.queue.dueRounds(name, stream.everyMs)
+    if (due.length === 0) continue
+    const scope = `every ${source.name}.${stream.name}`
+    const plan: BackfillPlan = { scope, fingerprint: `${scope} ${deps.uuid()}`, reason: 'every' }
+    const backfill = await deps.queue.beginBackfill(plan)
+    const tasks: NewTask[] = due.map((partition) => ({ ...name, partition, priority: 0 }))
+    for (let at = 0; at < tasks.length; at += enqueueSize) {
+      await deps.queue.enqueue(backfill, tasks.slice(at, at + enqueueSize), { supersede: false, skipDone: false })
+    }
+    await deps.queue.finishPlanning(backfill)
+    deps.log('info', 'round started', { stream: `${source.name}.${stream.name}`, tasks: tasks.length })
+  }
+}
+
+function filterOf(options: WorkerOptions): TaskFilter {
+  const streams = options.streams.map(({ source, stream }) => ({ source: source.name, stream: stream.name }))
+  return { streams, partitions: options.filter }
+}
+
+async function hasDueWork(options: WorkerOptions, deps: WorkerDeps): Promise<boolean> {
+  const dueAt = await deps.queue.nextDueAt(filterOf(options))
+  return dueAt !== null && (options.untilEmpty || dueAt <= deps.clock.now())
+}
+
+async function workWithTimers(run: Run, options: WorkerOptions, deps: WorkerDeps): Promise<void> {
+  const timers = new AbortController()
+  const deadline = stopAtDeadline(run, deps, timers.signal)
+  const heartbeat = beat(run, options, { ...deps, signal: timers.signal })
+  try {
+    await work(run, options, deps)
+  } finally {
+    timers.abort()
+    await Promise.all([deadline, heartbeat])
+  }
+}
+
+async function stopAtDeadline(run: Run, deps: WorkerDeps, signal: AbortSignal): Promise<void> {
+  if (run.deadlineAt === null) return
+  try {
+    await deps.clock.sleep(run.deadlineAt - deps.clock.now(), signal)
+    run.stop('deadline', 'the longest run time was reached')
+  } catch (error) {
+    if (!(error instanceof StoppedError)) throw error
+  }
+}
+
+async function beat(run: Run, options: WorkerOptions, deps: WorkerDeps & { readonly signal: AbortSignal }): Promise<void> {
+  try {
+    for (;;) {
+      await deps.clock.sleep(heartbeatMs, deps.signal)
+      await deps.queue.touchRun(options.runId, totalsOf(run, deps))
+    }
+  } catch (error) {
+    if (!(error instanceof StoppedError)) deps.log('warn', 'heartbeat failed', { reason: String(error) })
+  }
+}
+
+function totalsOf(run: Run, deps: WorkerDeps): { requests: number; done: number; dead: number; rows: number } {
+  return { requests: deps.budget.sent, done: run.done, dead: run.died.length, rows: run.rows }
+}
+
+async function work(run: Run, options: WorkerOptions, deps: WorkerDeps): Promise<void> {
+  const { destination, client } = await deps.open(deps.budget)
+  try {
+    const loopDeps: LoopDeps = { ...deps, run, destination, client }
+    const tables = new Map<SelectedStream, StreamTable>()
+    let claimed: number
+    do {
+      claimed = run.claimed
+      await openTables(run, options, { ...deps, destination, tables })
+      await Promise.all(loopsOf(run, options, { ...loopDeps, tables }).map((loop) => loop.work()))
+    } while (await waitForMore(run, options, { ...deps, hasClaimed: run.claimed > claimed }))
+  } finally {
+    await client.close()
+    await destination.close()
+  }
+}
+
+/** Checks each stream that has work against its table, before a request is spent. One that does not fit stops only itself. */
+async function openTables(
+  run: Run,
+  options: WorkerOptions,
+  deps: WorkerDeps & { readonly destination: Destination; readonly tables: Map<SelectedStream, StreamTable> },
+): Promise<void> {
+  for (const selected of options.streams) {
+    const { source, stream } = selected
+    const isKnown = deps.tables.has(selected) || run.refused.some((one) => one.source === source.name && one.stream === stream.name)
+    if (isKnown || run.signal.aborted) continue
+    const filter = { streams: [{ source: source.name, stream: stream.name }], partitions: options.filter }
+    if ((await deps.queue.nextDueAt(filter)) === null) continue
+    try {
+      deps.tables.set(selected, await deps.destination.openTable(stream))
+    } catch (error) {
+      if (error instanceof DestinationUnavailable || !(error instanceof BackfillError)) throw error
+      run.refused.push({ source: source.name, stream: stream.name, error })
+      deps.log('error', 'stream refused', { stream: `${source.name}.${stream.name}`, code: error.code, message: error.message })
+    }
+  }
+}
+
+function loopsOf(run: Run, options: WorkerOptions, deps: LoopDeps & { readonly tables: ReadonlyMap<SelectedStream, StreamTable> }): SourceLoop[] {
+  const bySource = new Map<string, { selected: SelectedStream; table: StreamTable }[]>()
+  for (const [selected, table] of deps.tables) {
+    const isRefused = run.refused.some((one) => one.source === selected.source.name && one.stream === selected.stream.name)
+    if (isRefused) continue
+    const streams = bySource.get(selected.source.name) ?? []
+    streams.push({ selected, table })
+    bySource.set(selected.source.name, streams)
+  }
+  return [...bySource].map(([name, streams]) => new SourceLoop(name, streams, { options, deps }))
+}
+
+/** With `--until-empty`: waits for the next due task or the budget. False: the run ends here. */
+async function waitForMore(run: Run, options: WorkerOptions, deps: WorkerDeps & { readonly hasClaimed: boolean }): Promise<boolean> {
+  if (run.signal.aborted) return false
+  const open = options.streams.filter(
+    ({ source, stream }) => !run.refused.some((one) => one.source === source.name && (one.stream === null || one.stream === stream.name)),
+  )
+  const filter = filterOf({ ...options, streams: open })
+  const dueAt = open.length === 0 ? null : await deps.queue.nextDueAt(filter)
+  if (dueAt === null) {
+    run.stop('empty', 'the queue has nothing left to do')
+    return false
+  }
+  // What is due but was not claimed (another command holds it, say) is looked for again after a moment, not in a busy loop.
+  const until = Math.max(dueAt, deps.clock.now() + (deps.hasClaimed ? 0 : 1000), ...run.closed.values())
+  const patience = options.untilEmpty ? Number.POSITIVE_INFINITY : run.closed.size > 0 ? 120_000 : 0
+  if (until - deps.clock.now() > patience || (run.deadlineAt !== null && until >= run.deadlineAt)) return false
+  if (until <= deps.clock.now()) return true
+  deps.onEvent({ type: 'waiting', source: [...run.closed.keys()][0] ?? null, until })
+  try {
+    await deps.clock.sleep(until - deps.clock.now(), run.signal)
+  } catch (error) {
+    if (error instanceof StoppedError) return false
+    throw error
+  }
+  run.closed.clear()
+  return true
+}
+
+async function report(run: Run, options: WorkerOptions, deps: WorkerDeps): Promise<WorkerReport> {
+  const closed = [...run.closed].map(([source, opensAt]) => ({ source, opensAt })).filter(({ opensAt }) => opensAt > deps.clock.now())
+  const nextDueAt = run.failure === null ? await deps.queue.nextDueAt(filterOf(options)) : null
+  const end = run.end ?? (closed.length > 0 ? 'budget' : nextDueAt === null && run.claimed > 0 ? 'empty' : 'nothing due')
+  const reason = run.reason ?? reasonOf(end, closed)
+  await deps.queue.touchRun(options.runId, totalsOf(run, deps)).catch((error: unknown) => {
+    deps.log('warn', 'heartbeat failed', { reason: String(error) })
+  })
+  return {
+    end,
+    reason,
+    requests: deps.budget.sent,
+    rows: run.rows,
+    done: run.done,
+    died: run.died,
+    retrying: run.retrying,
+    refused: run.refused,
+    closed,
+    failure: run.failure,
+    nextDueAt,
+  }
+}
+
+function reasonOf(end: WorkerReport['end'], closed: readonly { readonly source: string; readonly opensAt: number }[]): string {
+  if (end !== 'budget') return end === 'empty' ? 'the queue has nothing left to do' : 'nothing is due'
+  const named = closed.map(({ source, opensAt }) => `${source} until ${new Date(opensAt).toISOString()}`)
+  return `budget closed: ${named.join(', ')}`
+}
