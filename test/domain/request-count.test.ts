@@ -1,0 +1,23 @@
+import { describe, expect, it } from 'vitest'
+import { requestsOfWalk } from '../../src/domain/request-count.js'
+import type { Pagination } from '../../src/domain/source-model.js'
+import { makeStream } from '../support/stream.js'
+
+const page = { kind: 'page', param: 'page', first: 1, sizeParam: null, total: null, pages: null, usedSize: null, end: { shortPage: false, errors: [] } } as const
+const cases: [string, Pagination, number, number][] = [
+  ['a cursor', { kind: 'cursor', from: { path: ['next'] }, param: 'c', sizeParam: null }, 250, 3],
+  ['a cursor whose last page is full', { kind: 'cursor', from: { path: ['next'] }, param: 'c', sizeParam: null }, 300, 3],
+  ['page numbers with a total', { ...page, total: { header: 'x-total' } }, 300, 3],
+  ['page numbers until an empty page', page, 300, 4],
+  ['page numbers until an empty page, last one short', page, 250, 4],
+  ['page numbers until a short page', { ...page, end: { shortPage: true, errors: [] } }, 250, 3],
+  ['page numbers until a short page, last one full', { ...page, end: { shortPage: true, errors: [] } }, 300, 4],
+  ['page numbers over nothing', page, 0, 1],
+  ['no pages', { kind: 'none' }, 300, 1],
+]
+
+describe('requestsOfWalk', () => {
+  it.each(cases)('%s', (_, pagination, rows, requests) => {
+    expect(requestsOfWalk(makeStream({ pagination }), { rows, pageRows: 100 })).toBe(requests)
+  })
+})

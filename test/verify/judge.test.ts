@@ -1,0 +1,64 @@
+import { describe, expect, it } from 'vitest'
+import type { PartitionActual, SourceCount } from '../../src/domain/ports.js'
+import { noTotals, type Task } from '../../src/domain/task.js'
+import { type Evidence, judge } from '../../src/verify/judge.js'
+import { makeSource, makeStream } from '../support/stream.js'
+
+const stream = makeStream()
+const selected = { source: makeSource([stream]), stream }
+const exactly = (value: number): SourceCount => ({ value, trust: 'exact' })
+const lastWalk = { finishedAt: 0, received: 100, distinct: 100, expected: exactly(100), proof: 'proven' } as const
+const actual = (rows: number | null, rest: Partial<PartitionActual> = {}): PartitionActual => ({ rows, held: 0, lastWalk, ...rest })
+const task: Task = {
+  id: 'id',
+  number: 17,
+  source: 'test',
+  stream: 'thing',
+  partition: { site: 'a' },
+  backfillId: 'b',
+  state: 'done',
+  priority: 0,
+  epoch: 1,
+  attempts: 0,
+  reclaims: 0,
+  createdAt: 0,
+  readyAt: null,
+  leasedAt: null,
+  renewedAt: null,
+  finishedAt: 1,
+  runId: null,
+  code: null,
+  message: null,
+  hint: null,
+  totals: noTotals,
+  requests: 1,
+  expected: null,
+  proof: 'proven',
+  cursor: null,
+  workedMs: 1,
+}
+const of = (evidence: Partial<Evidence>) =>
+  judge({ selected, partition: { site: 'a' }, task, expected: exactly(100), actual: actual(100), ...evidence })
+
+describe('judge', () => {
+  it.each<[string, Partial<Evidence>, string, RegExp]>([
+    ['equal counts', {}, 'equal', /^100 rows on both sides$/],
+    ['a row missing', { actual: actual(99) }, 'discrepancy', /1 missing; run "backfill seed --force"/],
+    ['a missing row that is held', { actual: actual(99, { held: 1 }) }, 'discrepancy', /the one missing is held with a reason/],
+    ['rows beyond the source', { actual: actual(101) }, 'discrepancy', /1 more than the source/],
+    ['a source that moved after a proven walk', { expected: exactly(103) }, 'moved', /equal at the last walk .*; the source has 103 now/],
+    ['a source that moved, and a row that went from the table', { expected: exactly(103), actual: actual(99) }, 'discrepancy', /4 missing/],
+    ['no count', { expected: null }, 'unproven', /gives no count/],
+    ['a capped count', { expected: { value: 100, trust: 'at least' } }, 'unproven', /at least 100/],
+    ['a capped count above the table', { expected: { value: 101, trust: 'at least' } }, 'discrepancy', /at least 101 rows/],
+    ['no column for the partition', { actual: actual(null) }, 'unproven', /no column for a dimension/],
+    ['a running task', { task: { ...task, state: 'leased' }, actual: actual(40) }, 'unproven', /owed: task 17 is running; the table has 40 of 100 rows/],
+    ['a dead task', { task: { ...task, state: 'dead', code: 'http_404' } }, 'unproven', /task 17 is dead \(http_404\)/],
+    ['nothing ever seeded', { task: null, actual: actual(0, { lastWalk: null }) }, 'discrepancy', /never walked; the source has 100 rows/],
+    ['an empty partition that was never seeded', { task: null, expected: exactly(0), actual: actual(0, { lastWalk: null }) }, 'equal', /0 rows/],
+  ])('%s', (_, evidence, verdict, sentence) => {
+    const judged = of(evidence)
+    expect(judged.verdict).toBe(verdict)
+    expect(judged.sentence).toMatch(sentence)
+  })
+})
