@@ -6,11 +6,11 @@
  */
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { chown, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { ConfigError, DestinationUnavailable, StoppedError } from '../domain/errors.js'
-import { type Account, giveTo, invoke } from './account.js'
+import { type Account, invoke } from './account.js'
 import { type Binaries, programOf } from './binaries.js'
 import { environmentFor } from './environment.js'
 import { codeOf } from './error-code.js'
@@ -66,7 +66,7 @@ async function removeUnfinished(home: Home): Promise<void> {
 async function makeCluster(home: Home, tools: ClusterTools): Promise<void> {
   const unfinished = `${home.dataFolder}.new-${randomUUID()}`
   await mkdir(unfinished, { mode: 0o700 })
-  if (tools.account.kind === 'other') await giveTo(tools.account, unfinished)
+  if (tools.account.kind === 'other') await chown(unfinished, tools.account.uid, tools.account.gid)
   await runInitdb(unfinished, tools)
   await rename(unfinished, home.dataFolder)
   await syncFolder(dirname(home.dataFolder))

@@ -5,10 +5,12 @@
  * The pointer is written first, and is marked once a cluster exists behind it: a kill in between is repeated from the start, a cluster that
  * vanished afterwards is told and never silently replaced by an empty one.
  */
+import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { chmod, cp, mkdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { promisify } from 'node:util'
 import { ConfigError } from '../domain/errors.js'
 import { giveTo, type OtherAccount } from './account.js'
 import type { Place } from './place.js'
@@ -100,6 +102,8 @@ async function copyData(from: string, to: string, account: OtherAccount): Promis
   await rm(unfinished, { recursive: true, force: true })
   await cp(from, unfinished, { recursive: true, preserveTimestamps: true })
   await giveTo(account, unfinished)
+  // On disk before the original goes.
+  await promisify(execFile)('sync')
   await rename(unfinished, to)
 }
 

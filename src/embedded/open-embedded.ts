@@ -6,16 +6,17 @@
  * both, so nothing is registered that could go stale: a server left without users is adopted by the next command and stopped at its end.
  */
 import { isAbsolute } from 'node:path'
-import { DestinationUnavailable, InvariantError, TemporaryFailure } from '../domain/errors.js'
+import { BackfillError, DestinationUnavailable, InvariantError, TemporaryFailure } from '../domain/errors.js'
 import type { Log } from '../domain/ports.js'
 import { type Account, chooseAccount, findNobody, type RootMode } from './account.js'
 import { type Binaries, copyBinaries, findBinaries } from './binaries.js'
 import { ensureCluster, owner } from './cluster.js'
+import { codeOf } from './error-code.js'
 import { defaultElsewhere, findHome, type Home, markData, moveElsewhere } from './home.js'
 import { type KernelLock, tryExclusive, tryShared } from './kernel-lock.js'
 import { type Place, preparePlace } from './place.js'
-import { answers, findPostmaster, type Postmaster } from './postmaster.js'
-import { startServer, stopServer } from './server.js'
+import { answers, findOrphans, findPostmaster, type Postmaster } from './postmaster.js'
+import { type StartOptions, startFailed, startServer, stopServer } from './server.js'
 import { port, removeSocketFolder, socketFolderOf } from './socket-folder.js'
 import { type Patience, patienceOf, waitFor } from './wait.js'
 
@@ -68,7 +69,7 @@ export async function openEmbedded(options: OpenEmbeddedOptions): Promise<Embedd
     if (use === undefined) throw new InvariantError(`users of "${place.folder}" are locked without its start lock`)
     const postmaster = await ensureRunning(place, options, patience).catch((error: unknown) => {
       use.release()
-      throw error
+      throw error instanceof BackfillError ? error : unexpected(place, error)
     })
     return describe(postmaster, () => leave(place, use, options.log))
   } finally {
@@ -88,6 +89,13 @@ async function enter(place: Place, patience: Patience): Promise<KernelLock> {
   )
 }
 
+function unexpected(place: Place, cause: unknown): Error {
+  return new DestinationUnavailable('embedded_failed', `open the embedded Postgres failed: ${codeOf(cause)}`, {
+    hint: `check free space and permissions of "${place.folder}"`,
+    cause,
+  })
+}
+
 async function ensureRunning(place: Place, options: OpenEmbeddedOptions, patience: Patience): Promise<Postmaster> {
   const home = await findHome(place)
   const found = await findUsable(home, patience)
@@ -101,10 +109,25 @@ async function ensureRunning(place: Place, options: OpenEmbeddedOptions, patienc
   const tools = { binaries, account, patience }
   await ensureCluster(newHome, tools)
   await markData(place, newHome)
-  const startedAt = performance.now()
-  const postmaster = await startServer(newHome, { ...tools, logFile: place.logFile, settings })
-  options.log?.('debug', 'embedded_started', { pid: postmaster.pid, ms: Math.round(performance.now() - startedAt) })
+  const postmaster = await startOrAdopt(newHome, { ...tools, logFile: place.logFile, settings })
+  options.log?.('debug', 'embedded_started', { pid: postmaster.pid })
   return postmaster
+}
+
+// A command killed while it started a server leaves one that is not yet to be seen, or remains that cannot be seen from a container: Postgres
+// itself refuses a second server on one folder then, and a moment later there is one to adopt, or nothing in the way.
+async function startOrAdopt(home: Home, start: StartOptions): Promise<Postmaster> {
+  for (const pauseMs of [100, 400]) {
+    try {
+      return await startServer(home, start)
+    } catch (error) {
+      if (!(error instanceof DestinationUnavailable) || error.code !== startFailed) throw error
+      await waitFor(patienceOf(pauseMs, start.patience.signal), () => undefined)
+      const found = await findUsable(home, start.patience)
+      if (found !== undefined) return found
+    }
+  }
+  return startServer(home, start)
 }
 
 interface Choice {
@@ -118,11 +141,12 @@ async function accountFor(home: Home, { place, installed, mode }: Choice): Promi
   return chooseAccount(installed, place.folder, mode)
 }
 
-/** The running server, once it is ready; undefined where one must be started. */
+/** The running server, once it is ready; undefined where one must be started and nothing of an earlier one is left. */
 async function findUsable(home: Home, patience: Patience): Promise<Postmaster | undefined> {
   const found = await waitFor(patience, async () => {
     const postmaster = await findPostmaster(home.dataFolder)
-    return postmaster === undefined || postmaster.status === 'ready' ? { postmaster } : undefined
+    if (postmaster !== undefined) return postmaster.status === 'ready' ? { postmaster } : undefined
+    return (await findOrphans(home.dataFolder)).length === 0 ? { postmaster } : undefined
   })
   if (found === undefined) throw stillBusy(home)
   const { postmaster } = found

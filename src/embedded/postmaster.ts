@@ -37,7 +37,7 @@ async function readLockFile(dataFolder: string): Promise<Postmaster | undefined>
 }
 
 /** Whether the process is a Postgres server that works in this data folder. */
-async function servesFolder(pid: number, dataFolder: string): Promise<boolean> {
+export async function servesFolder(pid: number, dataFolder: string): Promise<boolean> {
   if (process.platform !== 'linux') return (await commandLine(pid)).includes(dataFolder)
   const [own, theirs] = await Promise.all([stat(dataFolder), stat(`/proc/${String(pid)}/cwd`)].map(orUndefined))
   if (own !== undefined && theirs !== undefined) {

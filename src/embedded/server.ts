@@ -1,5 +1,6 @@
 /**
- * Starts and stops the server of one home. Must be called under the workspace's start lock only.
+ * Starts and stops the server of one home. Must be called under the workspace's start lock only, a start only when no process of an earlier
+ * server is left.
  *
  * The server is detached: it has its own session, so that neither Ctrl-C nor the end of the command that started it reaches it.
  */
@@ -11,10 +12,13 @@ import { programOf } from './binaries.js'
 import { accessFiles, type ClusterTools, writeAccessFiles } from './cluster.js'
 import { environmentFor } from './environment.js'
 import type { Home } from './home.js'
-import { findOrphans, findPostmaster, type Postmaster, removeStaleLockFile } from './postmaster.js'
+import { findPostmaster, type Postmaster, removeStaleLockFile, servesFolder } from './postmaster.js'
 import { accessSettings, settingArguments } from './settings.js'
 import { makeSocketFolder } from './socket-folder.js'
-import { type Patience, patienceOf, waitFor } from './wait.js'
+import { patienceOf, waitFor } from './wait.js'
+
+/** Code of the failure that the server itself gave a reason for. */
+export const startFailed = 'embedded_start_failed'
 
 const longestLogBytes = 8 * 1024 * 1024
 
@@ -28,7 +32,7 @@ export interface StartOptions extends ClusterTools {
  * @throws DestinationUnavailable `embedded_start_failed` with the server's own words.
  */
 export async function startServer(home: Home, options: StartOptions): Promise<Postmaster> {
-  await clearRemains(home, options.patience)
+  await removeStaleLockFile(home.dataFolder)
   const socket = await makeSocketFolder(home, options.account)
   await writeAccessFiles(home, options.account)
   const log = await openLog(options.logFile)
@@ -46,23 +50,6 @@ export async function startServer(home: Home, options: StartOptions): Promise<Po
 
 /** The server process ended before it was ready. */
 class ServerEnded extends Error {}
-
-// Two servers on one folder would destroy it: a start waits until the last process of a killed one is gone.
-async function clearRemains(home: Home, patience: Patience): Promise<void> {
-  const isClear = await waitFor(patience, async () =>
-    (await findOrphans(home.dataFolder)).length === 0 ? true : undefined,
-  )
-  if (isClear === undefined) {
-    throw new DestinationUnavailable(
-      'embedded_busy',
-      `start in "${home.dataFolder}" found processes of a dead server`,
-      {
-        hint: 'end them by their pids (ps -C postgres), then repeat',
-      },
-    )
-  }
-  await removeStaleLockFile(home.dataFolder)
-}
 
 async function openLog(file: string) {
   const before = await stat(file).catch(() => undefined)
@@ -107,7 +94,7 @@ async function waitUntilReady(home: Home, server: ServerProcess, options: StartO
 async function startFailure(error: ServerEnded, logSize: number, logFile: string): Promise<DestinationUnavailable> {
   const lines = await readFrom(logFile, logSize)
   const reason = lines.findLast((line) => /FATAL|PANIC/.test(line)) ?? lines.at(-1) ?? error.message
-  return new DestinationUnavailable('embedded_start_failed', `start the embedded Postgres failed: ${reason}`, {
+  return new DestinationUnavailable(startFailed, `start the embedded Postgres failed: ${reason}`, {
     hint: `read the end of "${logFile}"`,
     cause: error,
   })
@@ -128,7 +115,7 @@ async function readFrom(file: string, start: number): Promise<readonly string[]>
 export async function stopServer(dataFolder: string, postmaster: Postmaster, signal?: AbortSignal): Promise<boolean> {
   // Another one may have told it already; SIGINT to a stopping server changes nothing.
   signalIfAlive(postmaster.pid, 'SIGINT')
-  const isGone = async () => ((await findPostmaster(dataFolder)) === undefined ? true : undefined)
+  const isGone = async () => ((await servesFolder(postmaster.pid, dataFolder)) ? undefined : true)
   return (await waitFor(patienceOf(120_000, signal), isGone)) ?? false
 }
 

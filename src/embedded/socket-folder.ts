@@ -3,11 +3,11 @@
  * folder of our own below the temporary one. Only the owner may enter it; that is the whole access control.
  */
 import { createHash } from 'node:crypto'
-import { chmod, lstat, mkdir, rmdir } from 'node:fs/promises'
+import { chmod, lchown, lstat, mkdir, rm, rmdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ConfigError } from '../domain/errors.js'
-import { type Account, giveTo } from './account.js'
+import type { Account } from './account.js'
 import { codeOf } from './error-code.js'
 import type { Home } from './home.js'
 import { socketPath } from './postmaster.js'
@@ -17,15 +17,20 @@ export const port = 5432
 
 const longestPath = 107
 
-/** Makes the folder, closed to everybody else, and answers its path. */
+/**
+ * Makes the folder, closed to everybody else, and clears what a killed server left in it: its lock file would stop a new server where the pid in
+ * it belongs to somebody else by now. Answers its path.
+ */
 export async function makeSocketFolder(home: Home, account: Account): Promise<string> {
   const folder = socketFolderOf(home)
   await mkdir(folder, { mode: 0o700 }).catch((error: unknown) => {
     if (codeOf(error) !== 'EEXIST') throw error
   })
-  if (account.kind === 'other') await giveTo(account, folder)
+  if (account.kind === 'other') await lchown(folder, account.uid, account.gid)
   await checkOwn(folder, account)
   await chmod(folder, 0o700)
+  const path = socketPath(folder, port)
+  await Promise.all([rm(path, { force: true }), rm(`${path}.lock`, { force: true })])
   return folder
 }
 
