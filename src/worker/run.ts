@@ -46,12 +46,17 @@ export class Run {
     return this.#reason
   }
 
-  /** Ends the run; the first reason stays. */
+  /** Ends the run at once: waits and requests are broken off. The first reason stays. */
   stop(end: WorkerReport['end'], reason: string): void {
+    this.close(end, reason)
+    this.#stop.abort(new StoppedError(reason))
+  }
+
+  /** Ends the run gently: nothing more is claimed, what runs goes on. The first reason stays. */
+  close(end: WorkerReport['end'], reason: string): void {
     if (this.#end !== null) return
     this.#end = end
     this.#reason = reason
-    this.#stop.abort(new StoppedError(reason))
   }
 
   /** A failure that concerns every task. */

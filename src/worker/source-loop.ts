@@ -45,7 +45,7 @@ export class SourceLoop {
   /** Until nothing of this source is due, or the run ends. Always settles or releases what it claimed. */
   async work(): Promise<void> {
     try {
-      while (!this.#run.signal.aborted) {
+      for (;;) {
         await this.#fill()
         if (this.#running.size === 0) break
         await this.#waitForOne()
@@ -68,7 +68,7 @@ export class SourceLoop {
 
   /** Starts tasks until the slots are full, claiming more when none is at hand. */
   async #fill(): Promise<void> {
-    while (this.#running.size < this.#slots && !this.#run.signal.aborted) {
+    while (this.#running.size < this.#slots && this.#run.end === null) {
       if (this.#pending.length === 0 && !(await this.#claim())) return
       const next = this.#pending[0]
       // A task that was taken back from a dead worker runs alone, so that it takes no neighbour with it.
@@ -85,7 +85,7 @@ export class SourceLoop {
     const { maxTasks } = this.#options
     const allowed = maxTasks === null ? limit : Math.min(limit, maxTasks - this.#run.claimed)
     if (allowed <= 0) {
-      this.#run.stop('max tasks', `${String(maxTasks)} tasks were claimed`)
+      this.#run.close('max tasks', `${String(maxTasks)} tasks were claimed`)
       return false
     }
     const leases = await this.#exchange(allowed)

@@ -19,7 +19,7 @@ const enqueueSize = 1000
 export async function runWorker(options: WorkerOptions, deps: WorkerDeps): Promise<WorkerReport> {
   const run = new Run(options, deps.clock)
   const budget = new CappedBudget(deps.budget, options.maxRequests, () => {
-    run.stop('max requests', `${String(options.maxRequests)} requests were sent`)
+    run.close('max requests', `${String(options.maxRequests)} requests were sent`)
   })
   try {
     await reclaim(run, options, deps)
@@ -162,14 +162,14 @@ function loopsOf(run: Run, options: WorkerOptions, deps: LoopDeps & { readonly t
 
 /** With `--until-empty`: waits for the next due task or the budget. False: the run ends here. */
 async function waitForMore(run: Run, options: WorkerOptions, deps: WorkerDeps & { readonly hasClaimed: boolean }): Promise<boolean> {
-  if (run.signal.aborted) return false
+  if (run.end !== null) return false
   const open = options.streams.filter(
     ({ source, stream }) => !run.refused.some((one) => one.source === source.name && (one.stream === null || one.stream === stream.name)),
   )
   const filter = filterOf({ ...options, streams: open })
   const dueAt = open.length === 0 ? null : await deps.queue.nextDueAt(filter)
   if (dueAt === null) {
-    run.stop('empty', 'the queue has nothing left to do')
+    run.close('empty', 'the queue has nothing left to do')
     return false
   }
   // What is due but was not claimed (another command holds it, say) is looked for again after a moment, not in a busy loop.

@@ -1,0 +1,176 @@
+/** Kills, sleeps and doubles of the real worker, from outside: nothing lost, nothing twice, and no request that was not needed. */
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import Sqlite from 'better-sqlite3'
+import { afterEach, describe, expect, it } from 'vitest'
+import { type CliWorkspace, expectExactlyOnce, makeWorkspace, startBackfill, until } from '../support/cli-workspace.js'
+import { type PagedApi, pagedYaml, startPagedApi } from '../support/paged-api.js'
+
+let api: PagedApi
+let workspace: CliWorkspace
+
+async function setup(rows: Record<string, number>): Promise<void> {
+  api = await startPagedApi(rows)
+  workspace = await makeWorkspace({ 'paged.yaml': pagedYaml(api.url, Object.keys(rows)) })
+  expect(await workspace.run('seed', 'paged')).toMatchObject({ code: 0 })
+}
+const ledgerRows = async (where: string) => (await workspace.query<{ n: number }>(`select count(*)::int as n from backfill.ledger where ${where}`))[0]?.n ?? 0
+/** False before the worker has made the schema. */
+const hasLedger = async () => (await workspace.query<{ t: string | null }>(`select to_regclass('backfill.ledger')::text as t`))[0]?.t !== null
+
+afterEach(async () => {
+  await workspace.close()
+  await api.close()
+})
+
+describe('a worker killed between COMMIT and settle', { timeout: 60_000 }, () => {
+  it('sends no request again, and settles what the ledger says', async () => {
+    await setup({ a: 25 })
+    // A writer in queue.db keeps the settle waiting while Postgres commits.
+    let release = () => {}
+    api.before = (_, page) => {
+      if (page !== 3) return
+      const writer = new Sqlite(join(workspace.directory, 'queue.db'))
+      writer.exec('begin immediate')
+      release = () => {
+        writer.exec('rollback')
+        writer.close()
+      }
+    }
+    const first = workspace.start('worker')
+    await until(async () => (await hasLedger()) && (await ledgerRows('done')) === 1)
+    first.child.kill('SIGKILL')
+    await first.ended
+    release()
+    api.before = () => {}
+    expect(api.requests).toEqual(['a 1', 'a 2', 'a 3'])
+
+    expect(await workspace.run('worker')).toMatchObject({ code: 0 })
+    expect(api.requests).toEqual(['a 1', 'a 2', 'a 3'])
+    await expectExactlyOnce(workspace, { a: 25 })
+  })
+})
+
+describe('a worker killed in the middle of a walk', { timeout: 60_000 }, () => {
+  it('goes on after the last promoted page', async () => {
+    await setup({ a: 95 })
+    let hold = true
+    api.before = async (_, page) => {
+      if (page === 6 && hold) await new Promise<void>((resolve) => setTimeout(resolve, 5_000).unref())
+    }
+    const first = workspace.start('worker')
+    await until(async () => (await hasLedger()) && (await ledgerRows('pages >= 5')) === 1)
+    first.child.kill('SIGKILL')
+    await first.ended
+    hold = false
+
+    const before = api.requests.length
+    expect(await workspace.run('worker')).toMatchObject({ code: 0 })
+    // Only page 6 was in flight; pages 1 to 5 are not asked for again.
+    expect(api.requests.slice(before)).toEqual(['a 6', 'a 7', 'a 8', 'a 9', 'a 10'])
+    await expectExactlyOnce(workspace, { a: 95 })
+  })
+})
+
+describe('a worker that slept through a take-over', { timeout: 60_000 }, () => {
+  it('loses the compare-and-set and drops only its own rows', async () => {
+    await setup({ a: 45 })
+    let release = () => {}
+    const isHeld = new Promise<void>((resolve) => {
+      api.before = async (_, page) => {
+        if (page !== 3) return
+        resolve()
+        await new Promise<void>((let_go) => {
+          release = let_go
+        })
+      }
+    })
+    const sleeper = workspace.start('worker')
+    await isHeld
+    sleeper.child.kill('SIGSTOP')
+    api.before = () => {}
+    // What an operator does who believes it dead: without the lock's file, nothing tells the next worker of it.
+    rmSync(join(workspace.directory, '.backfill'), { recursive: true, force: true })
+    expect(await workspace.run('worker')).toMatchObject({ code: 0 })
+    await expectExactlyOnce(workspace, { a: 45 })
+
+    release()
+    sleeper.child.kill('SIGCONT')
+    await sleeper.ended
+    await expectExactlyOnce(workspace, { a: 45 })
+  })
+})
+
+describe('two workers at once', { timeout: 60_000 }, () => {
+  it('one works, the other ends with 0 and asks for nothing', async () => {
+    await setup({ a: 25, b: 25 })
+    let release = () => {}
+    const isHeld = new Promise<void>((resolve) => {
+      api.before = async () => {
+        resolve()
+        await new Promise<void>((letGo) => {
+          release = letGo
+        })
+      }
+    })
+    const first = workspace.start('worker')
+    await isHeld
+    const asked = api.requests.length
+    expect(await workspace.run('worker')).toMatchObject({ code: 0, stdout: '', stderr: '' })
+    expect(api.requests.length).toBeLessThanOrEqual(Math.max(asked, 2))
+    api.before = () => {}
+    release()
+    expect(await first.ended).toMatchObject({ code: 0 })
+    await expectExactlyOnce(workspace, { a: 25, b: 25 })
+    expect([...api.requests].sort()).toEqual(['a 1', 'a 2', 'a 3', 'b 1', 'b 2', 'b 3'])
+  })
+})
+
+describe('a worker that is told to stop', { timeout: 60_000 }, () => {
+  it.each([
+    ['SIGTERM', 143],
+    ['SIGINT', 130],
+    ['SIGHUP', 129],
+  ] as const)('flushes, releases and exits after %s', async (signal, code) => {
+    await setup({ a: 95 })
+    let isHolding = true
+    api.before = async (_, page) => {
+      if (page === 4 && isHolding) await new Promise<void>((resolve) => setTimeout(resolve, 20_000).unref())
+    }
+    const worker = workspace.start('worker')
+    await until(() => api.requests.includes('a 4'))
+    worker.child.kill(signal)
+    expect(await worker.ended).toMatchObject({ code })
+    expect(await ledgerRows('pages = 3 and not done')).toBe(1)
+    const status = (await workspace.json('status')) as { streams: { leased: number; ready: number }[] }
+    expect(status.streams[0]).toMatchObject({ leased: 0, ready: 1 })
+
+    isHolding = false
+    const before = api.requests.length
+    expect(await workspace.run('worker')).toMatchObject({ code: 0 })
+    expect(api.requests.slice(before)[0]).toBe('a 4')
+    await expectExactlyOnce(workspace, { a: 95 })
+  })
+})
+
+describe('two stores', { timeout: 60_000 }, () => {
+  it('refuses another database, and a second workspace on the same one, before a request is sent', async () => {
+    await setup({ a: 5, b: 5 })
+    expect(await workspace.run('worker', '--site', 'a')).toMatchObject({ code: 0 })
+    const asked = api.requests.length
+    const other = await makeWorkspace({ 'paged.yaml': pagedYaml(api.url, ['a']) })
+    try {
+      expect(await other.run('seed', 'paged')).toMatchObject({ code: 0 })
+      const onOther = await startBackfill(['worker'], workspace.directory, { TEST_DATABASE: other.database.url }).ended
+      expect(onOther.code).toBe(2)
+      expect(onOther.stderr).toMatch(/another database/)
+      const onOurs = await startBackfill(['worker'], other.directory, { TEST_DATABASE: workspace.database.url }).ended
+      expect(onOurs.code).toBe(2)
+      expect(onOurs.stderr).toContain(workspace.directory)
+      expect(`${onOther.stderr}${onOurs.stderr}`).not.toContain('postgresql://')
+      expect(api.requests).toHaveLength(asked)
+    } finally {
+      await other.close()
+    }
+  })
+})
