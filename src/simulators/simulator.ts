@@ -64,7 +64,8 @@ export async function startSimulator<Switches extends object>(
   options: SimulatorOptions<Switches>,
 ): Promise<Simulator<Switches>> {
   const state = new SimulatorState(options)
-  const server = createServer((request, response) => {
+  // Longer than any pace of a client: a kept connection closed between two of its requests would be a fault that nobody switched on.
+  const server = createServer({ keepAliveTimeout: 120_000 }, (request, response) => {
     state.serve(request, response).catch(() => response.destroy())
   })
   await new Promise<void>((resolve, reject) => {
