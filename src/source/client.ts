@@ -1,0 +1,99 @@
+// Owns the source port: walks and counts over HTTP, from a source's definition alone. Knows no source by name, no queue and no database.
+// Secrets are read from the environment at each walk and never leave. Nothing but open connections is kept between walks.
+import { SourceUnavailable, TerminalError } from '../domain/errors.js'
+import type { Budget, Clock, Log, Page, SourceClient, SourceCount, WalkStart } from '../domain/ports.js'
+import type { CountRule } from '../domain/source-model.js'
+import type { ExchangeDependencies } from './exchange.js'
+import { pagerOf } from './pagination.js'
+import { originOf } from './request.js'
+import { countBy } from './rows.js'
+import { createTransport } from './transport.js'
+import { defaultUserAgent } from './user-agent.js'
+import type { PartitionStart, Visit } from './visit.js'
+import { createVisit } from './visit.js'
+import { walkPages } from './walk.js'
+
+export interface SourceClientOptions {
+  readonly budget: Budget
+  readonly clock: Clock
+  readonly log: Log
+  /** Process environment over `.env`: what `$NAME` in a definition means. */
+  readonly environment: Readonly<Record<string, string | undefined>>
+  /** Sent where neither source nor stream sets one. */
+  readonly userAgent?: string
+  /** 0 to 1, for jitter. */
+  readonly random?: () => number
+}
+type VisitMaker = (start: PartitionStart) => Visit
+
+/** The adapter that {@link SourceClient} describes. `close` ends its connections. */
+export function createSourceClient(options: SourceClientOptions): SourceClient {
+  const { budget, clock, log, environment, random = Math.random, userAgent = defaultUserAgent() } = options
+  const transport = createTransport()
+  const dependencies: ExchangeDependencies = { budget, clock, log, random, transport }
+  const visitOf: VisitMaker = (start) => createVisit(start, { environment, userAgent, dependencies })
+  return {
+    walk: (start) => walk(start, visitOf),
+    count: async (start) => await count(start, visitOf(start), log),
+    close: async () => transport.close(),
+  }
+}
+
+async function* walk(start: WalkStart, visitOf: VisitMaker): AsyncGenerator<Page, void, undefined> {
+  const { stream, source } = start
+  const { askPage, parts } = visitOf(start)
+  const pager = pagerOf({ stream, secrets: parts.secrets, origin: originOf(parts) })
+  // Running further ahead would spend the budget of a limited source on pages that a stop throws away.
+  const depth = source.budget.limits.length === 0 && source.budget.concurrency > 1 ? 2 : 1
+  yield* walkPages(start, { pager, ask: askPage, depth })
+}
+
+interface Counted {
+  readonly count: SourceCount | null
+  readonly requests: number
+}
+
+/** Rules in their order until one is exact. A rule that the source refuses is passed over; where none gives anything, its error is thrown. */
+async function count(start: PartitionStart, visit: Visit, log: Log): Promise<Counted> {
+  let requests = 0
+  const onRequest = () => {
+    requests += 1
+    start.onRequest()
+  }
+  const ask = countAsker(start, visit, onRequest)
+  let best: SourceCount | null = null
+  let failure: TerminalError | SourceUnavailable | null = null
+  for (const rule of start.stream.count) {
+    try {
+      const found = await ask(rule)
+      if (found?.trust === 'exact') return { count: found, requests }
+      best ??= found
+    } catch (error) {
+      if (!(error instanceof TerminalError || error instanceof SourceUnavailable)) throw error
+      failure = error
+      log('warn', 'source.count_failed', {
+        source: start.source.name,
+        stream: start.stream.name,
+        message: error.message,
+      })
+    }
+  }
+  if (best === null && failure !== null) throw failure
+  return { count: best, requests }
+}
+
+/** Asks by one rule; all rules that read the stream's own answer share one request. */
+function countAsker(
+  start: PartitionStart,
+  visit: Visit,
+  onRequest: () => void,
+): (rule: CountRule) => Promise<SourceCount | null> {
+  const asking = { signal: start.signal, onRequest, isFirst: true }
+  let page: ReturnType<Visit['askPage']> | null = null
+  return async (rule) => {
+    if (rule.request !== null) return await visit.askCount(rule, rule.request, asking)
+    const pager = pagerOf({ stream: start.stream, secrets: visit.parts.secrets, origin: originOf(visit.parts) })
+    page ??= visit.askPage(pager.stepAt(null), asking)
+    return countBy(await page, rule)
+  }
+}

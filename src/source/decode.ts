@@ -1,0 +1,201 @@
+// Owns what an answer's bytes are: media type, character set, first bytes, then JSON, NDJSON or CSV. Knows nothing of rows' meaning.
+import { isUtf8 } from 'node:buffer'
+import { parse as parseCsv } from 'csv-parse/sync'
+import { AnswerInvalid, SourceUnavailable } from '../domain/errors.js'
+import type { Json } from '../domain/json.js'
+import type { AnswerShape } from '../domain/source-model.js'
+import { isCutJson, parseExactJson } from './exact-json.js'
+import { excerptOf, isHtml } from './excerpt.js'
+import type { WireAnswer } from './transport.js'
+
+/** A decoded answer. `root` is what paths are looked up in: the JSON, the array of an NDJSON answer's lines; nothing for CSV. */
+export interface Decoded {
+  readonly root: Json | undefined
+  /** Rows of a format that is nothing but rows. */
+  readonly lines: readonly Json[] | null
+}
+export interface DecodeOptions {
+  readonly shape: Pick<AnswerShape, 'format' | 'contentTypes' | 'csv'>
+  /** Method and address without secrets. */
+  readonly address: string
+  /** Takes secrets out of what the source sent back. */
+  readonly clean: (text: string) => string
+}
+
+const ownTypes: Record<AnswerShape['format'], RegExp> = {
+  json: /^(application|text)\/(json|[^;]*\+json)$/,
+  ndjson:
+    /^(application\/(x-)?(ndjson|jsonl|json-?lines|stream\+json)|application\/json|text\/plain|application\/octet-stream)$/,
+  csv: /^(text\/(csv|plain|tab-separated-values|comma-separated-values|x-csv)|application\/(csv|x-csv|vnd\.ms-excel|octet-stream))$/,
+}
+
+/**
+ * @throws SourceUnavailable: `not_json`, `not_csv` (something else answered: a challenge, a proxy, maintenance), `cut_body`; AnswerInvalid:
+ * `content_type`, `bad_text`, `unparsable`.
+ */
+export function decode(answer: WireAnswer, options: DecodeOptions): Decoded {
+  checkType(answer, options)
+  const text = readText(answer, options)
+  switch (options.shape.format) {
+    case 'json':
+      return { root: readJson(text, options), lines: null }
+    case 'ndjson':
+      return readNdjson(text, options)
+    case 'csv':
+      return { root: undefined, lines: readCsv(text, options) }
+  }
+}
+
+/** JSON of an error answer, where it is any; undefined where not. Never throws. */
+export function tryJson(body: Buffer): Json | undefined {
+  try {
+    return parseExactJson(body.toString('utf8'))
+  } catch {
+    return undefined
+  }
+}
+
+/** Checked before anything is parsed: what stands in front of a source answers 200 with a page of its own (wire/civicband.md §3.3). */
+function checkType(answer: WireAnswer, options: DecodeOptions): void {
+  const type = mediaType(answer)
+  const start = answer.body.subarray(0, 256).toString('latin1')
+  const isExpected = ownTypes[options.shape.format].test(type) || options.shape.contentTypes.includes(type)
+  if (isHtml(start.replace(/^\xef\xbb\xbf/, '')) || type === 'text/html') throw disguised(answer, options)
+  if (isExpected) return
+  if (!looksRight(start, options)) throw disguised(answer, options)
+  if (type === '') return
+  throw new AnswerInvalid(
+    'content_type',
+    `fetch ${options.address} found content type "${type}", expected ${options.shape.format}`,
+    {
+      hint: `add "${type}" to the answer's "content_types" where that is how this source labels it`,
+      context: { content_type: type },
+    },
+  )
+}
+
+function looksRight(start: string, { shape }: DecodeOptions): boolean {
+  const text = start.replace(/^\xef\xbb\xbf/, '').trimStart()
+  if (shape.format === 'csv') return !/^[[{]/.test(text)
+  return /^([[{"]|-?\d|true|false|null)/.test(text)
+}
+
+function mediaType(answer: WireAnswer): string {
+  return (answer.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
+}
+
+function disguised(answer: WireAnswer, { shape, address, clean }: DecodeOptions): SourceUnavailable {
+  const code = shape.format === 'csv' ? 'not_csv' : 'not_json'
+  const type = mediaType(answer) || 'no content type'
+  const fact = `status ${answer.status} with ${type} where ${shape.format} was expected: "${clean(excerptOf(answer.body))}"`
+  return new SourceUnavailable(code, `fetch ${address} found ${fact}`, {
+    hint: 'something stands in front of the source (a challenge, a proxy, maintenance): open the address, check the user agent',
+    context: { status: answer.status, content_type: type },
+  })
+}
+
+function readText(answer: WireAnswer, options: DecodeOptions): string {
+  const label =
+    /;\s*charset\s*=\s*"?([^\s";]+)/i.exec(answer.headers['content-type'] ?? '')?.[1]?.toLowerCase() ?? 'utf-8'
+  if (label === 'utf-8' || label === 'utf8') {
+    // Four times as fast as TextDecoder, and as strict.
+    if (!isUtf8(answer.body)) throw badText(label, options)
+    return answer.body.toString('utf8').replace(/^\ufeff/, '')
+  }
+  try {
+    return new TextDecoder(label, { fatal: true }).decode(answer.body)
+  } catch {
+    throw badText(label, options)
+  }
+}
+
+function badText(label: string, options: DecodeOptions): AnswerInvalid {
+  return new AnswerInvalid('bad_text', `decode ${options.address} found bytes that are no ${label} text`)
+}
+
+function readJson(text: string, options: DecodeOptions): Json {
+  try {
+    return parseExactJson(text)
+  } catch (error) {
+    if (text.trim() === '') throw cut(options, 'an empty body')
+    if (isCutJson(text)) throw cut(options, 'JSON that stops in the middle')
+    throw unparsable(options, 'JSON', error)
+  }
+}
+
+function cut(options: DecodeOptions, fact: string): SourceUnavailable {
+  return new SourceUnavailable('cut_body', `fetch ${options.address} found ${fact}`)
+}
+
+function unparsable(options: DecodeOptions, what: string, error: unknown): AnswerInvalid {
+  const reason = error instanceof Error ? options.clean(error.message.split('\n', 1)[0] ?? '') : ''
+  return new AnswerInvalid('unparsable', `parse ${options.address} found no ${what}: ${reason.slice(0, 200)}`)
+}
+
+function readNdjson(text: string, options: DecodeOptions): Decoded {
+  const lines: Json[] = []
+  const texts = text.split('\n')
+  for (const [index, line] of texts.entries()) {
+    if (line.trim() === '') continue
+    try {
+      lines.push(parseExactJson(line))
+    } catch (error) {
+      if (index === texts.length - 1 && isCutJson(line)) throw cut(options, 'a last line that stops in the middle')
+      throw unparsable(options, `JSON in line ${index + 1}`, error)
+    }
+  }
+  return { root: lines, lines }
+}
+
+function readCsv(text: string, options: DecodeOptions): Json[] {
+  const records = csvRecords(text, options)
+  const { csv } = options.shape
+  const header = csv.header ? records.shift() : undefined
+  if (csv.header && header === undefined) {
+    throw new AnswerInvalid('no_header', `parse ${options.address} found no header line, which even an empty CSV has`)
+  }
+  const names = csv.columns.length > 0 ? csv.columns : (header ?? [])
+  checkNames(names, header, options)
+  // An empty line is a row only where a row is one value.
+  const rows = names.length === 1 ? records : records.filter((values) => values.length > 1 || values[0] !== '')
+  return rows.map((values, index) => {
+    if (values.length !== names.length)
+      throw wrongWidth(options, { line: index + 1, found: values.length, expected: names.length })
+    return Object.fromEntries(names.map((name, at) => [name, values[at] ?? '']))
+  })
+}
+
+function csvRecords(text: string, options: DecodeOptions): string[][] {
+  try {
+    return parseCsv(text, {
+      delimiter: options.shape.csv.delimiter,
+      relax_column_count: true,
+    })
+  } catch (error) {
+    throw unparsable(options, 'CSV', error)
+  }
+}
+
+function checkNames(names: readonly string[], header: readonly string[] | undefined, options: DecodeOptions): void {
+  if (names.length === 0)
+    throw new AnswerInvalid('no_header', `parse ${options.address} found CSV without column names`)
+  if (header !== undefined && header.length !== names.length) {
+    throw wrongWidth(options, { line: 0, found: header.length, expected: names.length })
+  }
+  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  if (twice === undefined) return
+  throw new AnswerInvalid('bad_header', `parse ${options.address} found column "${twice}" twice in the header`)
+}
+
+interface Width {
+  /** 0 for the header. */
+  readonly line: number
+  readonly found: number
+  readonly expected: number
+}
+
+function wrongWidth(options: DecodeOptions, width: Width): AnswerInvalid {
+  const where = width.line === 0 ? 'the header' : `row ${width.line}`
+  const fact = `${width.found} values in ${where}, expected ${width.expected}`
+  return new AnswerInvalid('bad_row', `parse ${options.address} found ${fact}`, { context: { ...width } })
+}

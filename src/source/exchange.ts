@@ -1,0 +1,272 @@
+// Owns one question to a source until it is answered: budget, retries of layer one (DESIGN.md §6), redirects, the fate of a status. Every try is
+// booked before it leaves and answered after, whatever became of it. Knows nothing of pages. Nothing is kept.
+import pRetry from 'p-retry'
+import {
+  AnswerInvalid,
+  BackfillError,
+  ConfigError,
+  SourceRejected,
+  SourceUnavailable,
+  StoppedError,
+} from '../domain/errors.js'
+import type { BookingRequest, Budget, Clock, Log } from '../domain/ports.js'
+import type { Fate, Source, Stream } from '../domain/source-model.js'
+import { excerptOf } from './excerpt.js'
+import type { WireRequest } from './request.js'
+import { readRetryAfter } from './retry-after.js'
+import type { Secrets } from './secrets.js'
+import type { Transport, WireAnswer } from './transport.js'
+
+export interface ExchangeDependencies {
+  readonly budget: Budget
+  readonly transport: Transport
+  readonly clock: Clock
+  readonly log: Log
+  /** 0 to 1. */
+  readonly random: () => number
+}
+/** Who asks, and how answers are read. */
+export interface Caller<T> {
+  readonly source: Source
+  readonly stream: Stream
+  readonly secrets: Secrets
+  readonly purpose: BookingRequest['purpose']
+  readonly deadlineAt: number | null
+  readonly signal: AbortSignal
+  /** Called for each try, booked and about to leave. */
+  readonly onRequest: () => void
+  /** Reads a 2xx. What it throws is classified already; SourceUnavailable is tried again, {@link Refusal} waits for the budget. */
+  readonly read: (answer: WireAnswer) => T
+  /** What an error status means where it is an answer all the same (past the end); null where it is an error. */
+  readonly readError: (answer: WireAnswer) => T | null
+}
+
+/** The source says that it was asked too often: the gate closes, and no attempt and no retry is spent. */
+export class Refusal extends Error {}
+
+/** Waits between tries that the source asks for are taken at once up to here, ms; longer ones are left to the queue. */
+const longestWaitMs = 60_000
+const mostRedirects = 5
+const redirects: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
+
+/** What one try brought. */
+type Outcome<T> =
+  | { readonly kind: 'value'; readonly value: T }
+  | { readonly kind: 'redirect'; readonly request: WireRequest }
+  | { readonly kind: 'refused' }
+  | { readonly kind: 'failed'; readonly error: unknown }
+interface Tried<T> {
+  readonly outcome: Outcome<T>
+  readonly retryAfterMs: number | null
+  /** When the gate opens again, where this answer closed it, Unix ms. */
+  readonly opensAt: number | null
+}
+
+/** A failure of the wire that another try may heal, and how long the source wants to be left alone before it. */
+class Retryable extends Error {
+  readonly failure: SourceUnavailable
+  readonly waitMs: number
+  constructor(failure: SourceUnavailable, waitMs: number) {
+    super(failure.message)
+    this.failure = failure
+    this.waitMs = waitMs
+  }
+}
+
+/**
+ * @throws SourceUnavailable after the last retry, SourceRejected, AnswerInvalid, OverBudgetError (from the budget), StoppedError, ConfigError.
+ */
+export async function exchange<T>(
+  request: WireRequest,
+  caller: Caller<T>,
+  dependencies: ExchangeDependencies,
+): Promise<T> {
+  const { retries, retryDelayMs } = caller.stream.settings
+  try {
+    return await pRetry(async () => await askOnce(request, caller, dependencies), {
+      retries,
+      // The waits are ours: they follow the clock, the signal and Retry-After. p-retry counts.
+      minTimeout: 0,
+      shouldRetry: ({ error }) => error instanceof Retryable && error.waitMs <= longestWaitMs,
+      onFailedAttempt: async ({ error, retriesLeft, retriesConsumed }) => {
+        if (!(error instanceof Retryable) || error.waitMs > longestWaitMs || retriesLeft === 0) return
+        const backoff = retryDelayMs * 2 ** retriesConsumed * (0.5 + dependencies.random() / 2)
+        const waitMs = Math.max(Math.round(backoff), error.waitMs)
+        logRetry(error, waitMs, { caller, dependencies })
+        await dependencies.clock.sleep(waitMs, caller.signal)
+      },
+    })
+  } catch (error) {
+    throw error instanceof Retryable ? error.failure : error
+  }
+}
+
+interface LogContext {
+  readonly caller: Pick<Caller<unknown>, 'source' | 'stream'>
+  readonly dependencies: Pick<ExchangeDependencies, 'log'>
+}
+
+function logRetry(error: Retryable, waitMs: number, { caller, dependencies }: LogContext): void {
+  const { code, message } = error.failure
+  dependencies.log('info', 'source.retry', {
+    source: caller.source.name,
+    stream: caller.stream.name,
+    code,
+    message,
+    wait_ms: waitMs,
+  })
+}
+
+/** One try of p-retry: refusals wait for the budget and redirects are followed inside it, so that neither counts as a retry. */
+async function askOnce<T>(first: WireRequest, caller: Caller<T>, dependencies: ExchangeDependencies): Promise<T> {
+  let request = first
+  let refusals = 0
+  const visited = new Set([first.url])
+  for (;;) {
+    const { outcome, retryAfterMs, opensAt } = await tryRequest(request, caller, dependencies)
+    switch (outcome.kind) {
+      case 'value':
+        return outcome.value
+      case 'failed':
+        throw retryableOr(outcome.error, opensAt === null ? (retryAfterMs ?? 0) : 0)
+      case 'redirect':
+        request = nextHop(outcome.request, visited)
+        break
+      case 'refused':
+        refusals += 1
+        await waitForGate(refusals, { opensAt, request, caller, dependencies })
+    }
+  }
+}
+
+/** p-retry sees only failures of the wire as repeatable; a page of somebody else's would be the same a second later. */
+function retryableOr(error: unknown, waitMs: number): unknown {
+  const isRepeatable = error instanceof SourceUnavailable && error.code !== 'not_json' && error.code !== 'not_csv'
+  return isRepeatable ? new Retryable(error, waitMs) : error
+}
+
+interface GateContext {
+  readonly opensAt: number | null
+  readonly request: WireRequest
+  readonly caller: Caller<unknown>
+  readonly dependencies: ExchangeDependencies
+}
+
+async function waitForGate(refusals: number, { opensAt, request, caller, dependencies }: GateContext): Promise<void> {
+  const { source, stream, signal } = caller
+  const fields = { source: source.name, stream: stream.name, address: request.address, opens_at: opensAt }
+  dependencies.log('warn', 'source.refused', fields)
+  // The next booking waits for the gate; a budget that left it open must not turn this into a hot loop.
+  if (opensAt === null) await dependencies.clock.sleep(Math.min(1000 * 2 ** (refusals - 1), longestWaitMs), signal)
+}
+
+async function tryRequest<T>(
+  request: WireRequest,
+  caller: Caller<T>,
+  dependencies: ExchangeDependencies,
+): Promise<Tried<T>> {
+  const { budget, clock } = dependencies
+  const { stream, source, purpose, deadlineAt, signal } = caller
+  const { timeoutMs } = stream.settings
+  const booking = await budget.book({ rules: source.budget, purpose, timeoutMs, deadlineAt, signal })
+  let retryAfterMs: number | null = null
+  let outcome: Outcome<T>
+  try {
+    if (signal.aborted) throw new StoppedError()
+    caller.onRequest()
+    const limits = { timeoutMs, maxBytes: stream.settings.maxAnswerBytes, signal }
+    const answer = await dependencies.transport.send(request, limits)
+    retryAfterMs = readRetryAfter(answer.headers['retry-after'], clock.now())
+    outcome = judge(answer, request, caller)
+  } catch (error) {
+    outcome = error instanceof Refusal ? { kind: 'refused' } : { kind: 'failed', error: named(error, request) }
+  }
+  const opensAt = await budget.answered(booking, source.budget, { isRefusal: outcome.kind === 'refused', retryAfterMs })
+  return { outcome, retryAfterMs, opensAt }
+}
+
+/** What got refuses to send at all is a mistake of the definition, not of the source. */
+function named(error: unknown, request: WireRequest): unknown {
+  if (error instanceof BackfillError || !(error instanceof TypeError)) return error
+  return new ConfigError('bad_request', `build ${request.address} found something that no request may hold`, {
+    cause: error,
+  })
+}
+
+function judge<T>(answer: WireAnswer, request: WireRequest, caller: Caller<T>): Outcome<T> {
+  const { status } = answer
+  if (status >= 200 && status < 300) return { kind: 'value', value: caller.read(answer) }
+  const declared = caller.stream.settings.statuses[status]
+  const fate = declared ?? defaultFate(status, caller.source)
+  if (fate === 'budget') return { kind: 'refused' }
+  const value = caller.readError(answer)
+  if (value !== null) return { kind: 'value', value }
+  if (fate === 'dead' && declared === undefined && redirects.has(status)) return redirect(answer, request)
+  return { kind: 'failed', error: statusError(answer, fate, { request, caller }) }
+}
+
+function defaultFate(status: number, source: Source): Fate {
+  if (source.budget.refusals.includes(status)) return 'budget'
+  return status >= 500 || status === 408 ? 'retry' : 'dead'
+}
+
+interface StatusContext {
+  readonly request: WireRequest
+  readonly caller: Pick<Caller<unknown>, 'secrets'>
+}
+
+function statusError(answer: WireAnswer, fate: Fate, { request, caller }: StatusContext): BackfillError {
+  const { status } = answer
+  const excerpt = caller.secrets.clean(excerptOf(answer.body))
+  const message = `fetch ${request.address} found status ${status}${excerpt === '' ? '' : `: "${excerpt}"`}`
+  const context = { status }
+  if (fate === 'retry') return new SourceUnavailable(`http_${status}`, message, { context })
+  const hint =
+    status === 401 || status === 403
+      ? 'check the credentials of the source and what they may read, and its user agent'
+      : undefined
+  return new SourceRejected(`http_${status}`, message, { hint, context })
+}
+
+/** Followed within one origin only; who answers elsewhere is not who was asked (wire/civicband.md §3.3: an unknown site). */
+function redirect<T>(answer: WireAnswer, request: WireRequest): Outcome<T> {
+  const location = answer.headers.location
+  const target = location !== undefined && URL.canParse(location, request.url) ? new URL(location, request.url) : null
+  if (target === null) {
+    throw new SourceRejected(
+      'redirect',
+      `fetch ${request.address} found status ${answer.status} without an address to go to`,
+    )
+  }
+  const from = new URL(request.url)
+  if (target.origin !== from.origin) throw elsewhere(answer, { request, from, target })
+  target.hash = ''
+  // As browsers do: only 307 and 308 repeat a body.
+  const isRepeated = answer.status === 307 || answer.status === 308
+  const next = isRepeated ? request : { ...request, method: 'GET' as const, body: null }
+  return { kind: 'redirect', request: { ...next, url: target.href } }
+}
+
+function elsewhere(answer: WireAnswer, hop: { request: WireRequest; from: URL; target: URL }): SourceRejected {
+  const { request, from, target } = hop
+  const fact = `status ${answer.status} from ${from.origin} to ${target.origin}`
+  return new SourceRejected('redirect', `fetch ${request.address} found a redirect to another origin: ${fact}`, {
+    hint: `check that the partition exists at ${from.host}, or correct base_url`,
+    context: { status: answer.status, from: from.host, to: target.host },
+  })
+}
+
+function nextHop(request: WireRequest, visited: Set<string>): WireRequest {
+  if (visited.has(request.url))
+    throw new SourceRejected('redirect', `fetch ${request.address} found redirects in a circle`)
+  visited.add(request.url)
+  if (visited.size <= mostRedirects + 1) return request
+  throw new SourceRejected('redirect', `fetch ${request.address} found more than ${mostRedirects} redirects`)
+}
+
+/** The error that a declared error inside a 200 becomes. @throws Refusal where its fate is the budget. */
+export function answerError(fate: Fate, message: string): BackfillError {
+  if (fate === 'budget') throw new Refusal(message)
+  if (fate === 'retry') return new SourceUnavailable('answer_error', message)
+  return new AnswerInvalid('answer_error', message)
+}

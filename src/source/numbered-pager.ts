@@ -1,0 +1,109 @@
+// Owns walks by page number and by offset. What ends them, in this order: an empty page, a declared error, the exact total, the number of pages,
+// and a short page only where the source says so: servers clip the page size silently (wire/civicband.md §3.3). Pure.
+import { InvariantError } from '../domain/errors.js'
+import type { Json } from '../domain/json.js'
+import { isJsonObject, valueAt } from '../domain/json.js'
+import type { Cursor } from '../domain/ports.js'
+import type { Extract, Pagination, Stream } from '../domain/source-model.js'
+import type { NextStep, PageReply, Pager, PagerOptions } from './pager.js'
+import { sizeParams } from './pager.js'
+import { firstStep } from './request.js'
+import { extract, isSameJson, wholeNumber } from './rows.js'
+
+type Numbered = Pagination & { readonly kind: 'page' | 'offset' }
+
+/** What the cursor of a numbered walk holds. */
+interface Place {
+  /** Page number or offset of the next request. */
+  readonly at: number
+  /** Pages before it. */
+  readonly pages: number
+  /** Rows before it. */
+  readonly seen: number
+  /** The last exact total that the source named. */
+  readonly total: number | null
+}
+
+/** A pager by page number or offset. */
+export function numberedPager(pagination: Numbered, { stream }: PagerOptions): Pager {
+  const first = pagination.kind === 'page' ? pagination.first : 0
+  const placeAt = (cursor: Cursor | null): Place =>
+    cursor === null ? { at: first, pages: 0, seen: 0, total: null } : readPlace(cursor)
+  return {
+    stepAt: (cursor) => {
+      const { at } = placeAt(cursor)
+      const own = pagination.param === '' ? {} : { [pagination.param]: at }
+      return { ...firstStep, cursor: String(at), params: { ...sizeParams(pagination, stream), ...own } }
+    },
+    after: (cursor, reply) => afterPage(placeAt(cursor), reply, { pagination, stream }),
+    guessAfter: (cursor, reply) => {
+      const place = readPlace(cursor)
+      if (place.total === null || reply.rows.length === 0) return null
+      const next = advance(place, reply.rows.length, pagination)
+      return next.seen < place.total ? writePlace(next) : null
+    },
+  }
+}
+
+interface NumberedContext {
+  readonly pagination: Numbered
+  readonly stream: Stream
+}
+
+function afterPage(place: Place, reply: PageReply, context: NumberedContext): NextStep {
+  const end: NextStep = { cursor: null, fingerprint: null }
+  const count = reply.rows.length
+  if (reply.isPastEnd || count === 0) return end
+  const total = exactTotal(reply, context) ?? place.total
+  const next = { ...advance(place, count, context.pagination), total }
+  if (total !== null && next.seen === total) return end
+  if (total === null && next.pages === numberOf(reply, context.pagination.pages)) return end
+  if (isShortEnd(reply, context)) return end
+  // A total that counts down the rows cannot run for ever; without one, or beyond it, a server that ignores the parameter repeats itself.
+  const canRepeat = total === null || next.seen > total
+  return { cursor: writePlace(next), fingerprint: canRepeat ? reply.hashBody() : null }
+}
+
+function advance(place: Place, rows: number, pagination: Numbered): Place {
+  const by = pagination.kind === 'page' ? 1 : rows
+  return { ...place, at: place.at + by, pages: place.pages + 1, seen: place.seen + rows }
+}
+
+/** A total that a count rule calls capped says nothing about the end from its cap on. */
+function exactTotal(reply: PageReply, { pagination, stream }: NumberedContext): number | null {
+  const { total } = pagination
+  const value = numberOf(reply, total)
+  if (value === null || total === null) return null
+  const rule = stream.count.find((one) => one.request === null && isSameExtract(one.from, total))
+  const cap = rule?.exactBelow ?? null
+  return cap === null || value < cap ? value : null
+}
+
+function isShortEnd(reply: PageReply, { pagination, stream }: NumberedContext): boolean {
+  if (!pagination.end.shortPage) return false
+  const size = numberOf(reply, pagination.usedSize) ?? stream.settings.pageSize
+  return size !== null && reply.rows.length < size
+}
+
+function numberOf(reply: PageReply, from: Extract | null): number | null {
+  return from === null ? null : wholeNumber(extract(reply, from))
+}
+
+function isSameExtract(a: Extract, b: Extract): boolean {
+  if ('header' in a || 'header' in b) {
+    return 'header' in a && 'header' in b && a.header.toLowerCase() === b.header.toLowerCase()
+  }
+  return isSameJson(a.path, b.path)
+}
+
+function writePlace(place: Place): Cursor {
+  return { at: place.at, pages: place.pages, seen: place.seen, total: place.total }
+}
+
+function readPlace(cursor: Json): Place {
+  const [at, pages, seen, total] = ['at', 'pages', 'seen', 'total'].map((name) => wholeNumber(valueAt(cursor, [name])))
+  if (isJsonObject(cursor) && typeof at === 'number' && typeof pages === 'number' && typeof seen === 'number') {
+    return { at, pages, seen, total: total ?? null }
+  }
+  throw new InvariantError('read cursor found no place of a numbered walk')
+}

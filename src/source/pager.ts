@@ -1,0 +1,48 @@
+// Owns what every kind of pagination has in common: a request for a cursor, and the cursor after an answer. Pure; all state is in the cursor,
+// so that another process can go on from it.
+import type { Json } from '../domain/json.js'
+import type { Cursor } from '../domain/ports.js'
+import type { Pagination, Stream } from '../domain/source-model.js'
+import type { Step } from './request.js'
+import type { Reply } from './rows.js'
+import type { Secrets } from './secrets.js'
+
+/** A decoded answer, as pagination sees it. */
+export interface PageReply extends Reply {
+  readonly rows: readonly Json[]
+  /** Equal for a page that repeats. */
+  readonly hashBody: () => string
+  /** Against this address relative ones are resolved. */
+  readonly url: string
+  /** The source answered with the error that it declares to be its end. */
+  readonly isPastEnd: boolean
+  /** Method and address without secrets. */
+  readonly address: string
+}
+/** Where the walk goes after a page. */
+export interface NextStep {
+  /** null: the end, by the source's own sign. */
+  readonly cursor: Cursor | null
+  /** What must not repeat; null where no loop is possible. */
+  readonly fingerprint: string | null
+}
+export interface Pager {
+  /** The request at a cursor; null is the beginning. */
+  stepAt(cursor: Cursor | null): Step
+  /** @throws AnswerInvalid where a cursor is none, or leads to another origin. */
+  after(cursor: Cursor | null, reply: PageReply): NextStep
+  /** The cursor that will probably follow `cursor`, before its answer is there; null where that cannot be said. */
+  guessAfter(cursor: Cursor, reply: PageReply): Cursor | null
+}
+export interface PagerOptions {
+  readonly stream: Stream
+  readonly secrets: Secrets
+  /** Origin of the stream's own requests. */
+  readonly origin: string
+}
+
+/** The parameter for the page size, where one is sent. */
+export function sizeParams(pagination: Exclude<Pagination, { kind: 'none' }>, stream: Stream): Record<string, number> {
+  const { pageSize } = stream.settings
+  return pagination.sizeParam === null || pageSize === null ? {} : { [pagination.sizeParam]: pageSize }
+}

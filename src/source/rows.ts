@@ -1,0 +1,164 @@
+// Owns what a decoded answer says: its rows as objects, errors inside a 200, values taken from a header or a path, counts. Pure.
+import type { IncomingHttpHeaders } from 'node:http'
+import { AnswerInvalid } from '../domain/errors.js'
+import type { Json, JsonPath } from '../domain/json.js'
+import { ExactDecimal, isJsonObject, valueAt } from '../domain/json.js'
+import type { SourceCount } from '../domain/ports.js'
+import type { AnswerError, AnswerShape, CountRule, Extract } from '../domain/source-model.js'
+import type { Decoded } from './decode.js'
+import { cleanLine } from './excerpt.js'
+
+/** Where values of an answer are looked up. */
+export interface Reply {
+  readonly headers: IncomingHttpHeaders
+  readonly root: Json | undefined
+}
+export interface RowOptions {
+  readonly shape: AnswerShape
+  /** Method and address without secrets. */
+  readonly address: string
+}
+
+/** Rows as objects. @throws AnswerInvalid: `rows_missing`, `bad_row`, `bad_header`. Missing rows are an error, never "no rows". */
+export function rowsOf(decoded: Decoded, options: RowOptions): Json[] {
+  if (decoded.lines !== null && options.shape.format === 'csv') return [...decoded.lines]
+  if (decoded.lines !== null)
+    return shapeRows(
+      decoded.lines.map((line) => rowOfLine(line, options)),
+      null,
+      options,
+    )
+  const rows = valueAt(decoded.root, options.shape.rows)
+  if (!Array.isArray(rows)) throw rowsMissing(rows, options)
+  return shapeRows(rows as readonly Json[], headerOf(decoded.root, options), options)
+}
+
+/** The first declared error that an answer with a good status holds; null where there is none. */
+export function errorInside(
+  root: Json | undefined,
+  errors: readonly AnswerError[],
+): { rule: AnswerError; message: string } | null {
+  for (const rule of errors) {
+    const value = valueAt(root, rule.path)
+    const isError = rule.equals === null ? isFilled(value) : value !== undefined && isSameJson(value, rule.equals)
+    if (!isError) continue
+    const message = rule.message === null ? value : valueAt(root, rule.message)
+    return { rule, message: cleanLine(textOf(message)) }
+  }
+  return null
+}
+
+/** A header (in lower case or not) or a place of the JSON; undefined where it is absent. */
+export function extract(reply: Reply, from: Extract): Json | undefined {
+  if ('path' in from) return valueAt(reply.root, from.path)
+  const value = reply.headers[from.header.toLowerCase()]
+  return Array.isArray(value) ? value.join(', ') : value
+}
+
+/** A count, a size, a number of pages; null where the value is absent, null, negative or no whole number. */
+export function wholeNumber(value: Json | undefined): number | null {
+  const number = typeof value === 'string' && /^\s*\d{1,16}\s*$/.test(value) ? Number(value) : value
+  return typeof number === 'number' && Number.isSafeInteger(number) && number >= 0 ? number : null
+}
+
+/** The best count that these rules find in one answer: the first exact one, else the first "at least". */
+export function countIn(reply: Reply, rules: readonly CountRule[]): SourceCount | null {
+  let best: SourceCount | null = null
+  for (const rule of rules) {
+    const count = countBy(reply, rule)
+    if (count?.trust === 'exact') return count
+    best ??= count
+  }
+  return best
+}
+
+/** What one rule finds in an answer; null where the value is missing. */
+export function countBy(reply: Reply, rule: CountRule): SourceCount | null {
+  const value = wholeNumber(extract(reply, rule.from))
+  if (value === null) return null
+  return { value, trust: rule.exactBelow === null || value < rule.exactBelow ? 'exact' : 'at least' }
+}
+
+/** Present, not null, not false and not empty. */
+function isFilled(value: Json | undefined): boolean {
+  if (value === undefined || value === null || value === false || value === '') return false
+  if (Array.isArray(value)) return value.length > 0
+  return !isJsonObject(value) || Object.keys(value).length > 0
+}
+
+/** Equal as JSON; the order of an object's names counts. */
+export function isSameJson(a: Json, b: Json): boolean {
+  return typeof a === typeof b && textOf(a) === textOf(b) && (a === null) === (b === null)
+}
+
+function textOf(value: Json | undefined): string {
+  if (value === undefined || value === null) return ''
+  if (typeof value !== 'object') return String(value)
+  return JSON.stringify(value, (_, part: unknown) =>
+    typeof part === 'bigint' || part instanceof ExactDecimal ? String(part) : part,
+  )
+}
+
+function rowOfLine(line: Json, { shape, address }: RowOptions): Json {
+  const row = valueAt(line, shape.rows)
+  if (row !== undefined) return row
+  throw new AnswerInvalid('rows_missing', `read ${address} found a line without "${pathText(shape.rows)}"`)
+}
+
+function rowsMissing(found: Json | undefined, { shape, address }: RowOptions): AnswerInvalid {
+  const fact =
+    found === undefined ? 'nothing' : found === null ? 'null' : isJsonObject(found) ? 'an object' : 'a plain value'
+  const place = shape.rows.length === 0 ? 'the answer' : `"${pathText(shape.rows)}"`
+  return new AnswerInvalid('rows_missing', `read ${address} found ${fact} at ${place}, expected a list of rows`, {
+    hint: 'compare the answer with "rows" of the definition',
+    context: { rows: pathText(shape.rows) },
+  })
+}
+
+function headerOf(root: Json | undefined, options: RowOptions): readonly string[] | null {
+  const { shape, address } = options
+  if (shape.header === null) return null
+  const names = valueAt(root, shape.header)
+  if (names === undefined) return null
+  const isList = Array.isArray(names) && names.every((name) => typeof name === 'string')
+  if (isList && new Set(names).size === names.length) return names
+  throw new AnswerInvalid(
+    'bad_header',
+    `read ${address} found no list of distinct names at "${pathText(shape.header)}"`,
+  )
+}
+
+function shapeRows(rows: readonly Json[], header: readonly string[] | null, options: RowOptions): Json[] {
+  const { shape } = options.shape
+  return rows.map((row, index) => {
+    if (shape === 'values') return { value: row }
+    if (isJsonObject(row) && shape !== 'arrays') return row
+    if (Array.isArray(row) && shape !== 'objects') return rowOfArray(row, header, { ...options, index })
+    if (shape === 'auto') return { value: row }
+    throw badRow(
+      { ...options, index },
+      `${Array.isArray(row) ? 'a list' : isJsonObject(row) ? 'an object' : 'a plain value'}, expected ${shape}`,
+    )
+  })
+}
+
+function rowOfArray(
+  row: readonly Json[],
+  header: readonly string[] | null,
+  options: RowOptions & { index: number },
+): Json {
+  if (header === null) throw badRow(options, 'a list, and no header that names its values')
+  if (row.length !== header.length) throw badRow(options, `${row.length} values, expected ${header.length}`)
+  // fromEntries makes own properties, `__proto__` too.
+  return Object.fromEntries(header.map((name, at) => [name, row[at] ?? null]))
+}
+
+function badRow(options: RowOptions & { index: number }, fact: string): AnswerInvalid {
+  return new AnswerInvalid('bad_row', `read ${options.address} found ${fact} in row ${options.index + 1}`, {
+    context: { row: options.index + 1 },
+  })
+}
+
+function pathText(path: JsonPath): string {
+  return path.map((step, at) => (typeof step === 'number' ? `[${step}]` : at === 0 ? step : `.${step}`)).join('')
+}

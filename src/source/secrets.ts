@@ -1,0 +1,81 @@
+// Owns keeping secrets out of everything that leaves this adapter: messages, log fields, page addresses and cursors. A secret is any
+// environment value that a template of the source names.
+import type { Json } from '../domain/json.js'
+import type { RequestShape, Source, Stream, Template } from '../domain/source-model.js'
+import { templateVariables } from '../domain/template.js'
+
+export interface Secrets {
+  /** Text for people: secrets become the name of their variable, `user:password@` goes. */
+  readonly clean: (text: string) => string
+  /** An address that may be stored: secrets become a mark that {@link Secrets.unseal} turns back. */
+  readonly seal: (address: string) => string
+  readonly unseal: (address: string) => string
+}
+
+/** Shorter values would be found everywhere, and hide nothing. */
+const shortestSecret = 4
+
+/** Everything that the templates of one stream take from the environment. */
+export function secretsOf(
+  source: Source,
+  stream: Stream,
+  environment: Readonly<Record<string, string | undefined>>,
+): Secrets {
+  const named = new Map<string, string>()
+  for (const template of templatesOf(source, stream)) {
+    for (const variable of templateVariables(template)) {
+      const name = variable.slice(1)
+      const value = variable.startsWith('$') ? environment[name] : undefined
+      if (value !== undefined && value.length >= shortestSecret) named.set(name, value)
+    }
+  }
+  // Longest first, so that a secret that begins with another one is not half replaced.
+  return secretsFrom([...named].sort((a, b) => b[1].length - a[1].length))
+}
+
+function secretsFrom(named: readonly (readonly [string, string])[]): Secrets {
+  return {
+    clean: (text) => withoutUserinfo(replaceEach(text, named, (name) => `$${name}`)),
+    seal: (address) => replaceEach(address, named, (name) => `{$${name}}`),
+    unseal: (address) =>
+      named.reduce((text, [name, value]) => text.replaceAll(`{$${name}}`, () => encodeURIComponent(value)), address),
+  }
+}
+
+function replaceEach(
+  text: string,
+  named: readonly (readonly [string, string])[],
+  mark: (name: string) => string,
+): string {
+  let result = text
+  for (const [name, value] of named) {
+    for (const form of formsOf(value)) result = result.replaceAll(form, () => mark(name))
+  }
+  return result
+}
+
+/** How a value may be written in an address or in JSON. */
+function formsOf(value: string): Set<string> {
+  const form = new URLSearchParams({ v: value }).toString().slice(2)
+  return new Set([value, encodeURIComponent(value), form, encodeURI(value), JSON.stringify(value).slice(1, -1)])
+}
+
+function withoutUserinfo(text: string): string {
+  return text.replaceAll(/(\bhttps?:\/\/)[^\s/?#@"']+@/gi, '$1')
+}
+
+function templatesOf(source: Source, stream: Stream): Template[] {
+  const requests = [stream.request, ...stream.count.flatMap((rule) => (rule.request === null ? [] : [rule.request]))]
+  return [source.baseUrl, ...Object.values(source.headers), ...requests.flatMap(templatesOfRequest)]
+}
+
+function templatesOfRequest(request: RequestShape): Template[] {
+  return [request.path, ...Object.values(request.query), ...Object.values(request.headers), ...stringsIn(request.body)]
+}
+
+function stringsIn(value: Json): string[] {
+  if (typeof value === 'string') return [value]
+  return typeof value === 'object' && value !== null
+    ? Object.values(value).flatMap((part) => stringsIn(part as Json))
+    : []
+}

@@ -1,0 +1,131 @@
+// Owns walks whose next step is in the answer: a cursor, several parameters, a `Link`, a next address; and answers that are all there is.
+// Pure; addresses in cursors are kept without secrets.
+import { AnswerInvalid, InvariantError } from '../domain/errors.js'
+import type { Json } from '../domain/json.js'
+import { isJsonObject, valueAt } from '../domain/json.js'
+import type { Cursor } from '../domain/ports.js'
+import type { Pagination } from '../domain/source-model.js'
+import { linkByRelation } from './link-header.js'
+import type { PageReply, Pager, PagerOptions } from './pager.js'
+import { sizeParams } from './pager.js'
+import type { Step } from './request.js'
+import { firstStep } from './request.js'
+import { extract, wholeNumber } from './rows.js'
+
+type TokenPagination = Exclude<Pagination, { kind: 'page' | 'offset' }>
+type Scalar = string | number
+
+/** A pager that follows what the answers say. */
+export function tokenPager(pagination: TokenPagination, options: PagerOptions): Pager {
+  const { stream } = options
+  const first: Step = pagination.kind === 'none' ? firstStep : { ...firstStep, params: sizeParams(pagination, stream) }
+  return {
+    stepAt: (cursor) => (cursor === null ? first : stepAt(cursor, first, { pagination, options })),
+    after: (_, reply) => {
+      const cursor = reply.isPastEnd ? null : nextCursor(reply, pagination, options)
+      return { cursor, fingerprint: cursor === null ? null : fingerprintOf(cursor) }
+    },
+    guessAfter: () => null,
+  }
+}
+
+function stepAt(cursor: Cursor, first: Step, context: { pagination: TokenPagination; options: PagerOptions }): Step {
+  const { pagination, options } = context
+  if (pagination.kind === 'cursor') {
+    const token = scalarOf(valueAt(cursor, ['cursor']))
+    if (token === null) throw badCursor(pagination.kind)
+    const own = pagination.param === '' ? {} : { [pagination.param]: token }
+    return { ...first, cursor: String(token), params: { ...first.params, ...own } }
+  }
+  if (pagination.kind === 'continue') {
+    const params = valueAt(cursor, ['continue'])
+    if (!isJsonObject(params)) throw badCursor(pagination.kind)
+    return { ...first, params: { ...first.params, ...(params as Record<string, Scalar>) } }
+  }
+  const url = valueAt(cursor, ['url'])
+  if (typeof url !== 'string') throw badCursor(pagination.kind)
+  return { ...firstStep, url: checkOrigin(options.secrets.unseal(url), options) }
+}
+
+function nextCursor(reply: PageReply, pagination: TokenPagination, options: PagerOptions): Cursor | null {
+  switch (pagination.kind) {
+    case 'none':
+      return null
+    case 'cursor':
+      return tokenCursor(extract(reply, pagination.from), reply)
+    case 'continue':
+      return continueCursor(valueAt(reply.root, pagination.from), reply)
+    case 'link': {
+      const header = reply.headers.link
+      return header === undefined ? null : urlCursor(linkByRelation(String(header), pagination.rel), reply, options)
+    }
+    case 'nextUrl':
+      return urlCursor(extract(reply, pagination.from), reply, options)
+  }
+}
+
+/** Absent, null, false and empty mean the end. */
+function isEnd(value: Json | undefined): value is undefined | null | false | '' {
+  return value === undefined || value === null || value === false || value === ''
+}
+
+function tokenCursor(value: Json | undefined, reply: PageReply): Cursor | null {
+  if (isEnd(value)) return null
+  const token = scalarOf(value)
+  if (token === null) throw badAnswer(reply, 'a cursor that is neither text nor a number')
+  return { cursor: token }
+}
+
+function continueCursor(value: Json | undefined, reply: PageReply): Cursor | null {
+  if (isEnd(value)) return null
+  if (!isJsonObject(value)) throw badAnswer(reply, 'a continuation that is no object of parameters')
+  const params = Object.entries(value).filter(([, part]) => part !== null)
+  if (params.length === 0) return null
+  return { continue: Object.fromEntries(params.map(([name, part]) => [name, scalarOf(part) ?? refuse(reply, name)])) }
+}
+
+function refuse(reply: PageReply, name: string): never {
+  throw badAnswer(reply, `a continuation whose "${name}" is neither text nor a number`)
+}
+
+function urlCursor(value: Json | undefined, reply: PageReply, options: PagerOptions): Cursor | null {
+  if (isEnd(value)) return null
+  if (typeof value !== 'string' || !URL.canParse(value, reply.url))
+    throw badAnswer(reply, 'a next address that is none')
+  const url = new URL(value, reply.url)
+  url.hash = ''
+  return { url: options.secrets.seal(checkOrigin(url.href, { ...options, address: reply.address })) }
+}
+
+/** Credentials go to the origin they were given for, and nowhere else. */
+function checkOrigin(url: string, { origin, address }: { readonly origin: string; readonly address?: string }): string {
+  const target = new URL(url).origin
+  if (target === origin) return url
+  throw new AnswerInvalid(
+    'other_origin',
+    `follow ${address ?? 'the stored cursor'} found a next address at ${target}, expected ${origin}`,
+    {
+      hint: 'where both are the same service, set base_url to the one it names',
+      context: { expected: origin, found: target },
+    },
+  )
+}
+
+/** Large integers stay exact as text; a cursor must be plain JSON. */
+function scalarOf(value: Json | undefined): Scalar | null {
+  if (typeof value === 'string') return value
+  if (wholeNumber(value) !== null) return value as number
+  return typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean' ? String(value) : null
+}
+
+function fingerprintOf(cursor: Cursor): string {
+  return JSON.stringify(cursor)
+}
+
+function badAnswer(reply: PageReply, fact: string): AnswerInvalid {
+  return new AnswerInvalid('bad_cursor', `read ${reply.address} found ${fact}`)
+}
+
+function badCursor(kind: TokenPagination['kind']): InvariantError {
+  return new InvariantError(`read cursor found no position of a walk by ${kind}`)
+}

@@ -1,0 +1,136 @@
+// Owns asking for one partition: its requests built, sent, and read as pages or as counts. Knows nothing of the order of pages.
+import { createHash } from 'node:crypto'
+import type { BackfillError } from '../domain/errors.js'
+import type { Json } from '../domain/json.js'
+import { valueAt } from '../domain/json.js'
+import type { SourceCount, WalkStart } from '../domain/ports.js'
+import type { AnswerShape, CountRule, EndError, RequestShape, Stream } from '../domain/source-model.js'
+import type { Decoded, DecodeOptions } from './decode.js'
+import { decode, tryJson } from './decode.js'
+import { acceptedEncodings } from './decompress.js'
+import type { Caller, ExchangeDependencies } from './exchange.js'
+import { answerError, exchange } from './exchange.js'
+import type { PageReply } from './pager.js'
+import type { RequestParts, Step } from './request.js'
+import { buildRequest, firstStep } from './request.js'
+import { countBy, errorInside, isSameJson, rowsOf } from './rows.js'
+import { secretsOf } from './secrets.js'
+import type { WireAnswer } from './transport.js'
+import type { Asking } from './walk.js'
+
+export type PartitionStart = Omit<WalkStart, 'cursor' | 'loop' | 'pages' | 'received'>
+export interface VisitOptions {
+  readonly environment: Readonly<Record<string, string | undefined>>
+  readonly userAgent: string
+  readonly dependencies: ExchangeDependencies
+}
+/** Everything that requests for one partition share. */
+export interface Visit {
+  /** A request of the stream's own, read as a page. */
+  readonly askPage: (step: Step, asking: Asking) => Promise<PageReply>
+  /** A request that only a count is read from; null where its answer holds none. */
+  readonly askCount: (rule: CountRule, shape: RequestShape, asking: Asking) => Promise<SourceCount | null>
+  readonly parts: RequestParts
+}
+
+/** @throws ConfigError where the definition's templates cannot be read. */
+export function createVisit(start: PartitionStart, options: VisitOptions): Visit {
+  const parts = partsOf(start, options)
+  const callerOf = <T>(asking: Asking, readers: Pick<Caller<T>, 'read' | 'readError'>): Caller<T> => {
+    const { source, stream, purpose, deadlineAt } = start
+    const { signal, onRequest } = asking
+    return { source, stream, purpose, deadlineAt, signal, onRequest, secrets: parts.secrets, ...readers }
+  }
+  return {
+    parts,
+    askPage: async (step, asking) => {
+      const request = buildRequest(parts, step)
+      const reading = { stream: start.stream, address: request.address, clean: parts.secrets.clean }
+      const readers = {
+        read: (answer: WireAnswer) => readPage(answer, reading),
+        readError: (answer: WireAnswer) => (asking.isFirst ? null : readPastEnd(answer, reading)),
+      }
+      return await exchange(request, callerOf(asking, readers), options.dependencies)
+    },
+    askCount: async (rule, shape, asking) => {
+      const request = buildRequest({ ...parts, shape }, firstStep)
+      const reading = { stream: start.stream, address: request.address, clean: parts.secrets.clean }
+      const readers = { read: (answer: WireAnswer) => readCount(answer, rule, reading), readError: () => null }
+      return await exchange(request, callerOf(asking, readers), options.dependencies)
+    },
+  }
+}
+
+function partsOf(
+  { source, stream, partition }: PartitionStart,
+  { environment, userAgent }: VisitOptions,
+): RequestParts {
+  return {
+    source,
+    shape: stream.request,
+    scope: { partition, dimensions: source.dimensions, config: source.config, environment },
+    secrets: secretsOf(source, stream, environment),
+    defaults: { 'user-agent': userAgent, accept: accepted[stream.answer.format], 'accept-encoding': acceptedEncodings },
+  }
+}
+
+const accepted: Record<AnswerShape['format'], string> = {
+  json: 'application/json',
+  ndjson: 'application/x-ndjson, application/json;q=0.9, text/plain;q=0.5',
+  csv: 'text/csv, */*;q=0.5',
+}
+
+/** What reading an answer needs of its request. */
+interface Reading {
+  readonly stream: Stream
+  /** Method and address without secrets. */
+  readonly address: string
+  readonly clean: (text: string) => string
+}
+
+function readPage(answer: WireAnswer, reading: Reading): PageReply {
+  const { stream, address } = reading
+  const decoded = decode(answer, { shape: stream.answer, ...reading })
+  refuseErrorInside(decoded, reading)
+  const rows = rowsOf(decoded, { shape: stream.answer, address })
+  return { ...replyOf(answer, reading), root: decoded.root, rows, isPastEnd: false }
+}
+
+function replyOf(answer: WireAnswer, { address }: Reading): Omit<PageReply, 'rows' | 'root' | 'isPastEnd'> {
+  const { headers, url, body } = answer
+  return { headers, url, address, hashBody: () => createHash('sha256').update(body).digest('base64url') }
+}
+
+function readCount(answer: WireAnswer, rule: CountRule, reading: Reading): SourceCount | null {
+  const { headers } = answer
+  if ('header' in rule.from) return countBy({ headers, root: undefined }, rule)
+  const shape: DecodeOptions['shape'] = { ...reading.stream.answer, format: 'json' }
+  const decoded = decode(answer, { shape, ...reading })
+  refuseErrorInside(decoded, reading)
+  return countBy({ headers, root: decoded.root }, rule)
+}
+
+/** @throws the error that the definition sees in an answer with a good status. */
+function refuseErrorInside({ root }: Decoded, { stream, address, clean }: Reading): void {
+  const found = errorInside(root, stream.answer.errors)
+  if (found === null) return
+  const message = `read ${address} found an error inside a good answer: "${clean(found.message)}"`
+  const error: BackfillError = answerError(found.rule.fate, message)
+  throw error
+}
+
+function readPastEnd(answer: WireAnswer, reading: Reading): PageReply | null {
+  const { pagination } = reading.stream
+  if (pagination.kind !== 'page' && pagination.kind !== 'offset') return null
+  const rules = pagination.end.errors.filter((rule) => rule.status === answer.status)
+  if (rules.length === 0) return null
+  const root = tryJson(answer.body)
+  if (!rules.some((rule) => isEndError(rule, root))) return null
+  return { ...replyOf(answer, reading), root: undefined, rows: [], isPastEnd: true }
+}
+
+function isEndError(rule: EndError, root: Json | undefined): boolean {
+  if (rule.path === null) return true
+  const value = valueAt(root, rule.path)
+  return value !== undefined && (rule.equals === null || isSameJson(value, rule.equals))
+}

@@ -1,0 +1,192 @@
+// Owns a walk: pages in order, the next request on its way while the consumer works on this one, loops found, an end by the source's own sign.
+// What survives a kill is what the consumer made durable: cursor and loop of its last page. Requests still in flight when the consumer stops are
+// aborted, and booked as answered before the walk returns.
+import { createHash } from 'node:crypto'
+import { AnswerInvalid } from '../domain/errors.js'
+import type { Json } from '../domain/json.js'
+import { valueAt } from '../domain/json.js'
+import type { LoopState } from '../domain/loop.js'
+import { noLoop, stepLoop } from '../domain/loop.js'
+import type { Cursor, Page, WalkStart } from '../domain/ports.js'
+import type { NextStep, PageReply, Pager } from './pager.js'
+import type { Step } from './request.js'
+import { countIn } from './rows.js'
+
+/** One request of a walk, retries included. */
+export interface Asking {
+  readonly signal: AbortSignal
+  readonly onRequest: () => void
+  /** The error that the source declares to be its end is one on later pages only. */
+  readonly isFirst: boolean
+}
+export interface WalkDependencies {
+  readonly pager: Pager
+  readonly ask: (step: Step, asking: Asking) => Promise<PageReply>
+  /** Requests on their way at once where cursors can be guessed. */
+  readonly depth: number
+}
+
+/** A request that was sent, perhaps before it was certain to be needed. */
+interface Flight {
+  readonly key: string
+  readonly reply: Promise<PageReply>
+  readonly requests: number
+}
+
+/** @throws what `ask` throws, in the order of the pages; AnswerInvalid `loop` and `endless`. */
+export async function* walkPages(
+  start: WalkStart,
+  dependencies: WalkDependencies,
+): AsyncGenerator<Page, void, undefined> {
+  const stop = new AbortController()
+  const stopToo = () => stop.abort()
+  start.signal.addEventListener('abort', stopToo, { once: true })
+  if (start.signal.aborted) stopToo()
+  const flights = new Flights(start, dependencies, stop.signal)
+  try {
+    yield* pagesInOrder(start, dependencies.pager, flights)
+  } finally {
+    start.signal.removeEventListener('abort', stopToo)
+    stop.abort()
+    await flights.settle()
+  }
+}
+
+async function* pagesInOrder(start: WalkStart, pager: Pager, flights: Flights): AsyncGenerator<Page, void, undefined> {
+  let { cursor } = start
+  let loop = readLoop(start.loop)
+  for (let number = start.pages + 1; ; number += 1) {
+    const reply = await flights.take(cursor)
+    const next = pager.after(cursor, reply)
+    loop = advanceLoop(loop, next, reply)
+    const isEndless = next.cursor !== null && number >= start.stream.settings.maxPages
+    // Sent before the page is handed over: the consumer's work and the next answer's way overlap.
+    if (next.cursor !== null && !isEndless) flights.launch(next.cursor, reply)
+    yield {
+      number,
+      records: reply.rows,
+      next: next.cursor,
+      loop: { ...loop },
+      count: countIn(
+        reply,
+        start.stream.count.filter((rule) => rule.request === null),
+      ),
+      requests: flights.takeRequests(),
+      address: reply.address,
+    }
+    if (isEndless) throw endless(start, reply)
+    if (next.cursor === null) return
+    cursor = next.cursor
+  }
+}
+
+/** Requests on their way, in the order of their pages. */
+class Flights {
+  readonly #start: WalkStart
+  readonly #dependencies: WalkDependencies
+  readonly #signal: AbortSignal
+  readonly #all = new Set<Promise<unknown>>()
+  #queue: Flight[] = []
+  #requests = 0
+
+  constructor(start: WalkStart, dependencies: WalkDependencies, signal: AbortSignal) {
+    this.#start = start
+    this.#dependencies = dependencies
+    this.#signal = signal
+  }
+
+  /** The answer at a cursor, asked for now or before. */
+  async take(cursor: Cursor | null): Promise<PageReply> {
+    const flight = this.#at(cursor)
+    this.#queue.shift()
+    const reply = await flight.reply
+    this.#requests += flight.requests
+    return reply
+  }
+
+  /** Makes sure that the request at `cursor` is on its way, and what probably follows it as far as allowed. */
+  launch(cursor: Cursor, reply: PageReply): void {
+    this.#at(cursor)
+    let last = cursor
+    for (let depth = 1; depth < this.#dependencies.depth; depth += 1) {
+      const guess = this.#dependencies.pager.guessAfter(last, reply)
+      if (guess === null) return
+      if (this.#queue[depth] === undefined) this.#queue.push(this.#send(guess))
+      last = guess
+    }
+  }
+
+  /** Requests sent since the last call, for pages taken and for guesses that were wrong. */
+  takeRequests(): number {
+    const requests = this.#requests
+    this.#requests = 0
+    return requests
+  }
+
+  /** When everything sent has been booked as answered. */
+  async settle(): Promise<void> {
+    await Promise.allSettled(this.#all)
+  }
+
+  #at(cursor: Cursor | null): Flight {
+    const key = keyOf(this.#dependencies.pager.stepAt(cursor))
+    const flight = this.#queue[0]
+    if (flight?.key === key) return flight
+    // Guesses that did not come true; their answers are dropped, their requests were sent all the same.
+    for (const wrong of this.#queue) this.#requests += wrong.requests
+    const sent = this.#send(cursor)
+    this.#queue = [sent]
+    return sent
+  }
+
+  #send(cursor: Cursor | null): Flight {
+    const step = this.#dependencies.pager.stepAt(cursor)
+    let requests = 0
+    const onRequest = () => {
+      requests += 1
+      this.#start.onRequest()
+    }
+    const reply = this.#dependencies.ask(step, { signal: this.#signal, onRequest, isFirst: cursor === null })
+    this.#all.add(reply)
+    // A failure ahead is the consumer's to see only when it gets there.
+    reply.then(
+      () => this.#all.delete(reply),
+      () => this.#all.delete(reply),
+    )
+    return {
+      key: keyOf(step),
+      reply,
+      get requests() {
+        return requests
+      },
+    }
+  }
+}
+
+function keyOf(step: Step): string {
+  return JSON.stringify([step.params, step.url, step.cursor])
+}
+
+function advanceLoop(loop: LoopState, next: NextStep, reply: PageReply): LoopState {
+  if (next.fingerprint === null) return loop
+  const fingerprint = createHash('sha256').update(next.fingerprint).digest('base64url').slice(0, 22)
+  const { state, isLoop } = stepLoop(loop, fingerprint)
+  if (!isLoop) return state
+  throw new AnswerInvalid('loop', `walk on after ${reply.address} found a position where it had been before`, {
+    hint: 'compare "paginate" with how the source wants to be asked: a parameter it ignores gives the same page for ever',
+  })
+}
+
+function readLoop(value: Json): LoopState {
+  const [anchor, power, length] = ['anchor', 'power', 'length'].map((name) => valueAt(value, [name]))
+  if (typeof power !== 'number' || typeof length !== 'number') return noLoop
+  return { anchor: typeof anchor === 'string' ? anchor : null, power, length }
+}
+
+function endless(start: WalkStart, reply: PageReply): AnswerInvalid {
+  const { maxPages } = start.stream.settings
+  return new AnswerInvalid('endless', `walk on after ${reply.address} found no end in ${maxPages} pages`, {
+    hint: 'raise "max_pages" where the partition is that large',
+    context: { max_pages: maxPages },
+  })
+}
