@@ -1,28 +1,6 @@
 // The shipped civic.band definition, as a workspace loads it: what it compiles to, without a request.
 import { expect, it } from 'vitest'
-import { compileSource } from '../../src/definition/compile-source.js'
-import { Mistakes } from '../../src/definition/document.js'
-import { readPlain } from '../../src/definition/plain-document.js'
-import type { Source, Stream } from '../../src/domain/source-model.js'
-import civicband from '../../src/sources/civicband.js'
-
-function compile(entry: object): { readonly source: Source; readonly stream: Stream } {
-  const mistakes = new Mistakes()
-  const document = readPlain(civicband, { file: '(built in) civicband', text: null, mistakes })
-  const workspace = readPlain({ sources: { civicband: entry } }, { file: 'backfill.yaml', text: null, mistakes })
-  const source = compileSource(document, {
-    mistakes,
-    workspace,
-    override: entry,
-    tables: { schema: 'public', deltaPrefix: 'delta_' },
-    defaults: {},
-    notes: [],
-  })
-  expect(mistakes.problems).toEqual([])
-  const stream = source?.streams.meeting_page
-  if (source === null || stream === undefined) throw new Error('the definition did not compile')
-  return { source, stream }
-}
+import { compileCivicband as compile } from './compiled.js'
 
 it('needs only a list of subdomains, and crosses it with agendas and minutes', () => {
   const { source, stream } = compile({ subdomains: ['oakland.ca', 'alameda.ca'] })
@@ -50,7 +28,7 @@ it('keeps the refusals and the key where backfill.yaml changes the address and t
   const changed = {
     subdomains: ['oakland.ca'],
     baseUrl: 'http://127.0.0.1:9/{subdomain}',
-    budget: { limits: [{ requests: 10, periodMs: 1000 }] },
+    budget: { limits: ['10/s'] },
   }
   const { source, stream } = compile(changed)
   expect(source.budget).toMatchObject({
