@@ -7,6 +7,8 @@ import Database from 'better-sqlite3'
 import { ConfigError, TemporaryFailure } from '../domain/errors.js'
 import { codeOf } from './error-code.js'
 
+type SqliteError = InstanceType<typeof Database.SqliteError>
+
 export interface KernelLock {
   /** Frees the lock; a second call does nothing. */
   release(): void
@@ -33,7 +35,7 @@ function tryLock(file: string, take: (database: Database.Database) => unknown): 
   } catch (error) {
     database?.close()
     if (codeOf(error).startsWith('SQLITE_BUSY')) return undefined
-    throw lockFailure(file, error)
+    throw error instanceof Database.SqliteError ? lockFailure(file, error) : error
   }
   held.add(database)
   return { release: () => release(database) }
@@ -44,8 +46,8 @@ function release(database: Database.Database): void {
   if (database.open) database.close()
 }
 
-function lockFailure(file: string, cause: unknown): Error {
-  const code = codeOf(cause)
+function lockFailure(file: string, cause: SqliteError): Error {
+  const { code } = cause
   if (/^SQLITE_(CANTOPEN|READONLY|PERM|NOTADB)/.test(code)) {
     return new ConfigError('folder_unwritable', `lock "${file}" found a file or folder that it may not write`, {
       hint: 'make its folder writable for the user who runs backfill, on a local disk',

@@ -6,9 +6,9 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, expect, it } from 'vitest'
 import { tryExclusive } from '../../src/embedded/kernel-lock.js'
-import { ask, dataFolder, isRunning, newBench, serverPid, until } from './bench.js'
+import { ask, dataFolder, isRunning, newWorkbench, serverPid, until } from './workbench.js'
 
-const bench = newBench()
+const bench = newWorkbench()
 afterAll(() => bench.clear())
 
 it('makes, starts and stops a server, and keeps what was written', async () => {
@@ -50,10 +50,12 @@ it('starts after a server that was killed, even where its pid belongs to another
   const pid = await serverPid(directory)
   process.kill(pid ?? 0, 'SIGKILL')
   await until(() => !isRunning(pid))
+  // Not this process: Postgres takes the pid of its own parent for stale.
+  const stranger = spawn('sleep', ['60'])
   const lockFile = join(await dataFolder(directory), 'postmaster.pid')
-  await writeFile(lockFile, (await readFile(lockFile, 'utf8')).replace(String(pid), String(process.pid)))
-  await writeFile(join(first.connection.host, '.s.PGSQL.5432.lock'), `${String(process.pid)}\n`)
-  const second = await bench.open({ directory })
+  await writeFile(lockFile, (await readFile(lockFile, 'utf8')).replace(String(pid), String(stranger.pid)))
+  await writeFile(join(first.connection.host, '.s.PGSQL.5432.lock'), `${String(stranger.pid)}\n`)
+  const second = await bench.open({ directory }).finally(() => stranger.kill())
   expect(await ask(second.connection, 'select answer from kept')).toBe(42)
   await first.close()
   expect(await ask(second.connection, 'select 1')).toBe(1)
@@ -79,7 +81,7 @@ it('makes a cluster anew that was killed half-way', async () => {
 })
 
 it('puts the socket into a short folder where the workspace is too long, and removes it at the end', async () => {
-  const directory = join(await bench.newFolder(), 'a "long" pläce, '.repeat(12), '.backfill')
+  const directory = await bench.newWorkspace(join(await bench.newFolder(), 'a "long" pläce, '.repeat(12)))
   const server = await bench.open({ directory })
   expect(server.connection.host.length).toBeLessThan(90)
   expect((await stat(server.connection.host)).mode & 0o777).toBe(0o700)

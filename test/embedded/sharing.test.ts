@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
-import { ask, isRunning, newBench, serverPid } from './bench.js'
+import { ask, isRunning, newWorkbench, serverPid } from './workbench.js'
 
-const bench = newBench()
+const bench = newWorkbench()
 afterAll(() => bench.clear())
 
 it('is shared by two commands, and stopped by the last one out', async () => {

@@ -16,14 +16,14 @@ import {
   openEmbedded,
 } from '../../src/embedded/open-embedded.js'
 
-export interface Bench {
+export interface Workbench {
   /** A new folder, removed at the end. */
   newFolder(): Promise<string>
-  /** A `.backfill` folder with a finished cluster and no server. */
-  newWorkspace(): Promise<string>
+  /** A `.backfill` folder with a finished cluster and no server; in a new folder, or in `parent`, which is made. */
+  newWorkspace(parent?: string): Promise<string>
   /** A folder that every account may enter: where the data goes that root cannot keep in a workspace. */
   elsewhere(): Promise<string>
-  /** `openEmbedded` that leaves nothing outside of the bench's folders. */
+  /** `openEmbedded` that leaves nothing outside of the workbench's folders. */
   open(options: OpenEmbeddedOptions): Promise<EmbeddedServer>
   /** A process that opens the embedded Postgres. */
   startUser(options: OpenEmbeddedOptions, process?: UserProcess): Promise<User>
@@ -50,7 +50,7 @@ export interface User {
 const temporary = process.getuid?.() === 0 ? '/tmp' : tmpdir()
 
 /** Everything a test file needs; call `clear` after the last test. */
-export function newBench(): Bench {
+export function newWorkbench(): Workbench {
   const folders: string[] = []
   const users: User[] = []
   let template: Promise<string> | undefined
@@ -62,16 +62,17 @@ export function newBench(): Bench {
   }
   const elsewhere = () => (shared ??= newFolder().then((folder) => chmod(folder, 0o755).then(() => folder)))
   const open = async (options: OpenEmbeddedOptions) => openEmbedded({ elsewhere: await elsewhere(), ...options })
-  const makeCluster = async () => {
-    const folder = join(await newFolder(), '.backfill')
+  const makeCluster = async (parent: string) => {
+    const folder = join(parent, '.backfill')
     await (await open({ directory: folder })).close()
     return folder
   }
-  const newWorkspace = async () => {
-    template ??= makeCluster()
+  const newWorkspace = async (parent?: string) => {
+    template ??= newFolder().then(makeCluster)
+    const inside = parent ?? (await newFolder())
     // One whose data lies elsewhere cannot be copied.
-    if (existsSync(join(await template, 'postgres/elsewhere.json'))) return makeCluster()
-    const folder = join(await newFolder(), '.backfill')
+    if (existsSync(join(await template, 'postgres/elsewhere.json'))) return makeCluster(inside)
+    const folder = join(inside, '.backfill')
     await cp(await template, folder, { recursive: true })
     return folder
   }
