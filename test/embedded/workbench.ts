@@ -56,7 +56,7 @@ export function newWorkbench(): Workbench {
   let template: Promise<string> | undefined
   let shared: Promise<string> | undefined
   const newFolder = async () => {
-    const folder = await mkdtemp(join(temporary, 'bf-'))
+    const folder = await mkdtemp(join(temporary, 'embedded-'))
     folders.push(folder)
     return folder
   }
