@@ -10,7 +10,9 @@ export function nearest(word: string, candidates: Iterable<string>): string | nu
   let bestDistance = Math.max(1, Math.floor(wanted.length / 3)) + 1
   for (const candidate of candidates) {
     const distance = edits(wanted, fold(candidate))
-    if (distance >= bestDistance || candidate === word) continue
+    const isCloser =
+      distance < bestDistance || (distance === bestDistance && best !== null && candidate.length < best.length)
+    if (!isCloser || candidate === word) continue
     best = candidate
     bestDistance = distance
   }

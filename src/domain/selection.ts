@@ -4,8 +4,8 @@ import { ConfigError } from './errors.js'
 import { didYouMean, listNames } from './nearest.js'
 import type { PartitionFilter } from './partition.js'
 import { dimensionValues } from './plan.js'
-import { isDateSpan, spanValues } from './span.js'
 import type { Dimension, Source, Stream } from './source-model.js'
+import { isDateSpan, spanValues } from './span.js'
 import type { Workspace } from './workspace-model.js'
 
 export interface SelectedStream {
@@ -53,7 +53,8 @@ export function resolveFilter(
     const dimensions = dimensionsNamed(selection, name)
     if (dimensions.length === 0) throw unknownDimension(selection, name)
     const words = texts.flatMap((text) => splitWords(text, dimensions))
-    if (words.length === 0) throw new ConfigError('empty_value', `select ${name} found no value`, { hint: `write --${flagName(name)} VALUE` })
+    if (words.length === 0)
+      throw new ConfigError('empty_value', `select ${name} found no value`, { hint: `write --${flagName(name)} VALUE` })
     if (words.includes('all')) continue
     filter[name] = [...new Set(words.flatMap((word) => resolveWord({ name, word, dimensions, today })))]
   }
@@ -77,7 +78,9 @@ function dimensionFlag(workspace: Sources, name: string): DimensionFlag {
     return dimension === undefined ? [] : [{ source: source.name, dimension }]
   })
   const hasDates = found.some(({ dimension }) => dimension.kind === 'dates')
-  const values = new Set(found.flatMap(({ dimension }) => (dimension.kind === 'list' ? allowedValues(dimension, '') : [])))
+  const values = new Set(
+    found.flatMap(({ dimension }) => (dimension.kind === 'list' ? allowedValues(dimension, '') : [])),
+  )
   return {
     name,
     sources: found.map(({ source }) => source),
@@ -122,7 +125,8 @@ function dimensionsNamed(selection: readonly SelectedStream[], name: string): re
   const found = new Map<string, NamedDimension>()
   for (const { source, stream } of selection) {
     const dimension = own(source.dimensions, name)
-    if (dimension !== undefined && stream.dimensions.includes(name)) found.set(source.name, { source: source.name, dimension })
+    if (dimension !== undefined && stream.dimensions.includes(name))
+      found.set(source.name, { source: source.name, dimension })
   }
   return [...found.values()]
 }
@@ -185,7 +189,10 @@ function excludedValue({ name, word }: Word, source: string): ConfigError {
 }
 
 function unknownValue({ name, word, dimensions, today }: Word): ConfigError {
-  const words = dimensions.flatMap(({ dimension }) => [...allowedValues(dimension, today), ...Object.keys(dimension.aliases)])
+  const words = dimensions.flatMap(({ dimension }) => [
+    ...allowedValues(dimension, today),
+    ...Object.keys(dimension.aliases),
+  ])
   return new ConfigError('unknown_value', `select ${name} "${word}" found no such value${didYouMean(word, words)}`, {
     hint: dimensions.map((found) => allowedHint(found, name, today)).join('; '),
     context: { dimension: name, value: word },
@@ -195,7 +202,8 @@ function unknownValue({ name, word, dimensions, today }: Word): ConfigError {
 function allowedHint({ source, dimension }: NamedDimension, name: string, today: string): string {
   const values = allowedValues(dimension, today)
   if (dimension.kind === 'dates') {
-    const bounds = values.length === 0 ? 'none yet' : `${values[0] ?? ''} to ${values.at(-1) ?? ''}, one value a ${dimension.step}`
+    const bounds =
+      values.length === 0 ? 'none yet' : `${values[0] ?? ''} to ${values.at(-1) ?? ''}, one value a ${dimension.step}`
     return `${name} of ${source}: ${bounds}`
   }
   const place = dimension.fromConfig === null ? '' : ` (sources.${source}.${dimension.fromConfig} in backfill.yaml)`

@@ -217,6 +217,8 @@ export interface StreamSettings {
   /** Rows per request; null: the source's own. */
   readonly pageSize: number | null
   readonly claim: number
+  /** Least time between the starts of two requests of this stream, ms, where it sets one of its own; absent: its source's budget says. */
+  readonly delayMs?: number
   readonly timeoutMs: number
   /** Further tries inside one attempt, and the first wait before one (doubling). */
   readonly retries: number

@@ -1,3 +1,4 @@
+import type { ConfigError } from './errors.js'
 import type { LogLevel } from './ports.js'
 import type { Source } from './source-model.js'
 
@@ -11,6 +12,10 @@ export interface Workspace {
   readonly stateDirectory: string
   /** null: none is configured, exit 2 for every command that needs one. */
   readonly database: DatabaseSetting | null
+  /** Why `database` is null although one is configured (`$DATABASE_URL` is not set): thrown by a command that needs it. */
+  readonly databaseProblem?: ConfigError
+  /** What is allowed and yet worth a word: a password written in plain, `http:` to another machine. No secrets. */
+  readonly notes?: readonly string[]
   /** Schema of tables that name none, `public` by default. */
   readonly schema: string
   /** Prefix of delta tables, `delta_` by default. */

@@ -1,0 +1,169 @@
+// Owns how a request, an answer, a count and a pagination as written become those of the source model.
+import type { AnswerShape, CountRule, Pagination, RequestShape } from '../domain/source-model.js'
+import { isGiven, refuse, type SourceScope, type Spot, spotAt } from './compilation.js'
+import { checkBody, checkTemplate, checkTemplates } from './compile-templates.js'
+import type { AnswerDraft, CountDraft, PaginateDraft, RequestDraft } from './source-schema.js'
+
+export interface CompiledRequest {
+  readonly request: RequestShape
+  /** Dimensions that its templates name. */
+  readonly dimensions: readonly string[]
+}
+
+/** A request; `shorthand` is the path that stands beside it, at `pathSpot`. */
+export function compileRequest(
+  scope: SourceScope,
+  spot: Spot,
+  draft: {
+    readonly request: RequestDraft
+    readonly mayUseCursor: boolean
+    readonly shorthand?: { readonly path: string; readonly spot: Spot }
+  },
+): CompiledRequest {
+  const { request, mayUseCursor } = draft
+  const pathSpot = draft.shorthand?.spot ?? spotAt(spot, 'path')
+  const path = draft.shorthand?.path ?? request.path ?? '/'
+  checkPath(scope, pathSpot, path)
+  const query = request.query ?? {}
+  const headers = request.headers ?? {}
+  const body = request.body ?? null
+  const dimensions = [
+    ...checkTemplate(scope, pathSpot, { template: path, mayUseCursor }),
+    ...checkTemplates(scope, spotAt(spot, 'query'), { templates: query, mayUseCursor }),
+    ...checkTemplates(scope, spotAt(spot, 'headers'), { templates: headers, mayUseCursor }),
+    ...checkBody(scope, spotAt(spot, 'body'), { body, mayUseCursor }),
+  ]
+  const bodyParams = request.paramsIn === 'body'
+  const method = request.method ?? (body === null && !bodyParams ? 'GET' : 'POST')
+  if (method === 'GET' && (body !== null || bodyParams)) {
+    refuse(scope.mistakes, spotAt(spot, 'method'), {
+      expected: '"POST", because the request has a body',
+      found: '"GET"',
+    })
+  }
+  return { request: { method, path, query, headers, body, bodyParams }, dimensions }
+}
+
+function checkPath(scope: SourceScope, spot: Spot, path: string): void {
+  const where = path.replaceAll(/\{[^}]*\}/g, '')
+  const bare = /^[A-Za-z]+:\/\//.test(where) ? 'a whole address' : /[?#]/.test(where) ? 'a "?" or "#"' : null
+  if (bare === null && (where.startsWith('/') || path.startsWith('{'))) return
+  const expected =
+    bare === 'a "?" or "#"' ? 'a path alone; parameters belong under request.query' : 'a path that begins with /'
+  refuse(scope.mistakes, spot, { expected, found: bare ?? JSON.stringify(path) })
+}
+
+/** What an answer looks like; the stream's words over the source's. */
+export function compileAnswer(scope: SourceScope, spot: Spot, drafts: readonly AnswerDraft[]): AnswerShape {
+  const draft = drafts.reduce<AnswerDraft>((below, above) => ({ ...below, ...above }), {})
+  const format = draft.format ?? 'json'
+  if (format !== 'json' && draft.rows !== undefined && draft.rows.length > 0) {
+    refuse(scope.mistakes, spotAt(spot, 'rows'), {
+      expected: `no path, because ${format} is rows already`,
+      found: 'a path',
+    })
+  }
+  const csv = {
+    delimiter: draft.csv?.delimiter ?? ',',
+    header: draft.csv?.header ?? true,
+    columns: draft.csv?.columns ?? [],
+  }
+  if (format === 'csv' && !csv.header && csv.columns.length === 0) {
+    refuse(scope.mistakes, spotAt(spot, 'csv', 'columns'), {
+      expected: 'column names, because there is no header',
+      found: 'nothing',
+    })
+  }
+  return {
+    format,
+    rows: draft.rows ?? [],
+    shape: draft.shape ?? 'auto',
+    header: draft.header ?? null,
+    contentTypes: draft.contentTypes ?? [],
+    errors: (draft.errors ?? []).map(answerError),
+    csv,
+  }
+}
+
+type AnswerErrorDraft = NonNullable<AnswerDraft['errors']>[number]
+
+function answerError(draft: AnswerErrorDraft): AnswerShape['errors'][number] {
+  const rule = { equals: undefined, message: undefined, fate: undefined, ...draft }
+  // Where presence is the error, what is there says what it is.
+  const message = rule.message ?? (rule.equals === undefined ? rule.path : null)
+  return { path: rule.path, equals: rule.equals ?? null, message, fate: rule.fate ?? 'dead' }
+}
+
+export interface CompiledPagination {
+  readonly pagination: Pagination
+  /** Largest size that the source takes, where it says so. */
+  readonly maxSize: number | null
+}
+
+/** The pagination; what ends it is checked against what is known of a page's size. */
+export function compilePagination(draft: PaginateDraft): CompiledPagination {
+  if (draft === 'none') return { pagination: { kind: 'none' }, maxSize: null }
+  return { pagination: paginationOf(draft), maxSize: draft.max ?? null }
+}
+
+function paginationOf(draft: Exclude<PaginateDraft, 'none'>): Pagination {
+  const sizeParam = draft.size ?? null
+  if ('page' in draft)
+    return { kind: 'page', param: draft.page, first: draft.first ?? 1, sizeParam, ...numbered(draft) }
+  if ('offset' in draft) return { kind: 'offset', param: draft.offset, sizeParam, ...numbered(draft) }
+  if ('cursor' in draft) return { kind: 'cursor', from: draft.cursor, param: draft.param, sizeParam }
+  if ('continue' in draft) return { kind: 'continue', from: draft.continue, sizeParam }
+  if ('link' in draft) return { kind: 'link', rel: draft.link === true ? 'next' : draft.link, sizeParam }
+  return { kind: 'nextUrl', from: draft.nextUrl, sizeParam }
+}
+
+type NumberedDraft = Extract<PaginateDraft, { readonly page: string } | { readonly offset: string }>
+type Numbered = Omit<Extract<Pagination, { kind: 'offset' }>, 'kind' | 'param' | 'sizeParam'>
+
+function numbered(draft: NumberedDraft): Numbered {
+  const errors = (draft.end?.errors ?? []).map((error) => {
+    const rule = { path: undefined, equals: undefined, ...error }
+    return { status: rule.status, path: rule.path ?? null, equals: rule.equals ?? null }
+  })
+  return {
+    total: draft.total ?? null,
+    pages: draft.pages ?? null,
+    usedSize: draft.usedSize ?? null,
+    end: { shortPage: draft.end?.shortPage ?? false, errors },
+  }
+}
+
+/** Rules for the count, and the dimensions that their own requests name. Without any: the pagination's total. */
+export function compileCounts(
+  scope: SourceScope,
+  spot: Spot,
+  given: { readonly drafts: readonly CountDraft[] | undefined; readonly pagination: Pagination },
+): { readonly rules: readonly CountRule[]; readonly dimensions: readonly string[] } {
+  const { drafts, pagination } = given
+  const total = 'total' in pagination ? pagination.total : null
+  if (drafts === undefined && !isGiven(spot)) {
+    return { rules: total === null ? [] : [{ request: null, from: total, exactBelow: null }], dimensions: [] }
+  }
+  const compiled = (drafts ?? []).map((draft, index) => compileCount(scope, countSpot(spot, index), draft))
+  return { rules: compiled.map(({ rule }) => rule), dimensions: compiled.flatMap(({ dimensions }) => dimensions) }
+}
+
+function countSpot(spot: Spot, index: number): Spot {
+  const inList = spotAt(spot, index)
+  return isGiven(inList) ? inList : spot
+}
+
+function compileCount(
+  scope: SourceScope,
+  spot: Spot,
+  draft: CountDraft,
+): { readonly rule: CountRule; readonly dimensions: readonly string[] } {
+  const { from, exactBelow, request } = { exactBelow: undefined, request: undefined, ...draft }
+  if (request === undefined) return { rule: { request: null, from, exactBelow: exactBelow ?? null }, dimensions: [] }
+  const requestSpot = spotAt(spot, 'request')
+  if (request.path === undefined && !isGiven(spotAt(requestSpot, 'path'))) {
+    refuse(scope.mistakes, spotAt(requestSpot, 'path'), { expected: 'a path that begins with /', found: 'nothing' })
+  }
+  const compiled = compileRequest(scope, requestSpot, { request, mayUseCursor: false })
+  return { rule: { request: compiled.request, from, exactBelow: exactBelow ?? null }, dimensions: compiled.dimensions }
+}

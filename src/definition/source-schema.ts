@@ -1,0 +1,256 @@
+// Owns the shape of a source definition, for YAML and TypeScript alike. Only the shape: what names what is checked in `compile-source.ts`, so that
+// all mistakes are found at once. Keys are camelCase here; `canonical-keys.ts` brings YAML's snake_case to it.
+import { z } from 'zod'
+import type { ColumnType } from '../domain/source-model.js'
+import {
+  aliases,
+  count,
+  day,
+  extract,
+  fate,
+  json,
+  lastDay,
+  listOf,
+  oneOf,
+  path,
+  templates,
+  valueList,
+  words,
+} from './schema-parts.js'
+import { budget, optionalSettings } from './settings-schema.js'
+
+/** Types as people write them, and what each is in Postgres. */
+export const columnTypes = {
+  text: 'text',
+  string: 'text',
+  varchar: 'text',
+  smallint: 'smallint',
+  int2: 'smallint',
+  integer: 'integer',
+  int: 'integer',
+  int4: 'integer',
+  bigint: 'bigint',
+  int8: 'bigint',
+  numeric: 'numeric',
+  decimal: 'numeric',
+  real: 'real',
+  float4: 'real',
+  'double precision': 'double precision',
+  double: 'double precision',
+  float: 'double precision',
+  float8: 'double precision',
+  boolean: 'boolean',
+  bool: 'boolean',
+  date: 'date',
+  time: 'time',
+  timestamp: 'timestamp',
+  timestamptz: 'timestamptz',
+  'timestamp with time zone': 'timestamptz',
+  datetime: 'timestamptz',
+  uuid: 'uuid',
+  jsonb: 'jsonb',
+  json: 'jsonb',
+} as const satisfies Record<string, ColumnType>
+
+const typeNames = Object.keys(columnTypes) as [keyof typeof columnTypes, ...(keyof typeof columnTypes)[]]
+const columnType = z
+  .enum(typeNames, {
+    error: 'a column type: text, int, bigint, numeric, float, bool, date, time, timestamp, timestamptz, uuid or jsonb',
+  })
+  .transform((name): ColumnType => columnTypes[name])
+
+const columnExpected = 'a type, like int, or { type: int, from: path }'
+const column = z.union(
+  [
+    columnType.transform((type) => ({ type })),
+    z.strictObject(
+      {
+        type: columnType,
+        from: path.optional(),
+        dimension: words('the name of a dimension').optional(),
+        required: z.boolean({ error: 'true or false' }).optional(),
+        parse: z.literal('json', { error: '"json"' }).optional(),
+      },
+      { error: columnExpected },
+    ),
+  ],
+  { error: columnExpected },
+)
+
+const method = oneOf(['GET', 'POST'])
+const requestPath = words('a path that begins with /')
+const request = z.strictObject(
+  {
+    method: method.optional(),
+    path: requestPath.optional(),
+    query: templates.optional(),
+    headers: templates.optional(),
+    body: json.optional(),
+    paramsIn: oneOf(['query', 'body']).optional(),
+  },
+  { error: 'a request like { path: /users, query: { active: true } }' },
+)
+
+const answerError = z.union(
+  [
+    path.transform((place) => ({ path: place })),
+    z.strictObject({ path, equals: json.optional(), message: path.optional(), fate: fate.optional() }),
+  ],
+  { error: 'a path whose presence is an error, or { path: ok, equals: false, message: error, fate: retry }' },
+)
+
+const answer = z.strictObject(
+  {
+    format: oneOf(['json', 'ndjson', 'csv']).optional(),
+    rows: path.optional(),
+    shape: oneOf(['auto', 'objects', 'arrays', 'values']).optional(),
+    header: path.optional(),
+    contentTypes: listOf(words('a media type like application/json'), 'a list of media types').optional(),
+    errors: listOf(answerError, 'a list of what is an error inside a 200').optional(),
+    csv: z
+      .strictObject(
+        {
+          delimiter: z.string({ error: 'one character' }).length(1, { error: 'one character' }).optional(),
+          header: z.boolean({ error: 'true or false' }).optional(),
+          columns: listOf(words('a column name'), 'a list of column names').optional(),
+        },
+        { error: '{ delimiter: ";", header: true, columns: […] }' },
+      )
+      .optional(),
+  },
+  { error: 'what an answer looks like: { format: json, rows: data }' },
+)
+
+const parameter = words('the name of a parameter')
+const endError = z.union(
+  [
+    count(400, 599).transform((status) => ({ status })),
+    z.strictObject({ status: count(400, 599), path: path.optional(), equals: json.optional() }),
+  ],
+  { error: 'a status like 404, or { status: 400, path: code, equals: past_end }' },
+)
+const sized = { size: parameter.optional(), max: count(1, 1_000_000).optional() }
+const numbered = {
+  ...sized,
+  total: extract.optional(),
+  pages: extract.optional(),
+  usedSize: extract.optional(),
+  end: z
+    .strictObject(
+      {
+        shortPage: z.boolean({ error: 'true or false' }).optional(),
+        errors: listOf(endError, 'a list of errors that mean "past the end"').optional(),
+      },
+      { error: '{ short_page: false, errors: [404] }' },
+    )
+    .optional(),
+}
+const paginateExpected =
+  'none, or one of { page: … }, { offset: … }, { cursor: …, param: … }, { continue: … }, { link: next }, { next_url: … }'
+const paginate = z.union(
+  [
+    z.literal('none', { error: paginateExpected }),
+    z.strictObject({ page: parameter, first: count(0, 1_000_000).optional(), ...numbered }),
+    z.strictObject({ offset: parameter, ...numbered }),
+    z.strictObject({ cursor: extract, param: parameter, ...sized }),
+    z.strictObject({ continue: path, ...sized }),
+    z.strictObject({
+      link: z.union([words('a link relation'), z.literal(true)], { error: 'a link relation like next, or true' }),
+      ...sized,
+    }),
+    z.strictObject({ nextUrl: extract, ...sized }),
+  ],
+  { error: paginateExpected },
+)
+
+const countRule = z.union(
+  [
+    extract.transform((from) => ({ from })),
+    z.strictObject({
+      from: extract,
+      exactBelow: count(1, Number.MAX_SAFE_INTEGER).optional(),
+      request: request.optional(),
+    }),
+  ],
+  { error: 'where the count is: a path, "header X-Total", or { from: count, exact_below: 10001, request: … }' },
+)
+const counts = z.union([countRule.transform((rule) => [rule]), listOf(countRule, 'a list of where the count is')], {
+  error: 'where the count is: a path, "header X-Total", { from: count }, or a list of these',
+})
+
+const columnName = words('a column name')
+const keyExpected = 'a column name, or a list of them'
+/** Stream keys that backfill.yaml may override, beside the settings. */
+export const streamOverrides = {
+  table: words('a table like users or archive.users').optional(),
+  disposition: oneOf(['append', 'merge', 'mirror']).optional(),
+  extras: columnName.optional(),
+  unstorableText: oneOf(['hold', 'strip']).optional(),
+}
+const stream = z.strictObject(
+  {
+    path: requestPath.optional(),
+    request: request.optional(),
+    answer: answer.optional(),
+    paginate: paginate.optional(),
+    count: counts.optional(),
+    key: z
+      .union([columnName.transform((name) => [name]), listOf(columnName, keyExpected)], { error: keyExpected })
+      .optional(),
+    version: columnName.optional(),
+    columns: z.record(z.string(), column, { error: 'column names with their types, like { id: int }' }).optional(),
+    references: z
+      .record(z.string(), words('stream.column'), {
+        error: 'columns with what they reference, like { user_id: users.id }',
+      })
+      .optional(),
+    ...streamOverrides,
+    dimensions: listOf(words('the name of a dimension'), 'a list of dimension names').optional(),
+    ...optionalSettings,
+  },
+  { error: 'a stream: { path: /users, key: id, columns: { id: int } }' },
+)
+
+const bounds = z.strictObject({ from: day, to: lastDay.optional() }, { error: '{ from: 2024-01-01, to: yesterday }' })
+const rules = { exclude: valueList.optional(), aliases: aliases.optional() }
+const dimensionExpected =
+  'a list of values, or one of { values: … }, { config: … }, { days: … }, { weeks: … }, { months: … }, { years: … }'
+const dimension = z.union(
+  [
+    valueList.transform((values) => ({ values })),
+    z.strictObject({ values: valueList, ...rules }),
+    z.strictObject({ config: words('the name of a list in backfill.yaml'), ...rules }),
+    z.strictObject({ days: bounds, ...rules }),
+    z.strictObject({ weeks: bounds, ...rules }),
+    z.strictObject({ months: bounds, ...rules }),
+    z.strictObject({ years: bounds, ...rules }),
+  ],
+  { error: dimensionExpected },
+)
+
+/** The whole definition. `source`, `baseUrl` and `streams` are asked for by the compiler, beside everything else that is wrong. */
+export const sourceSchema = z.strictObject(
+  {
+    source: words('the name of the source').optional(),
+    baseUrl: words('an address like https://api.example.com/v1').optional(),
+    headers: templates.optional(),
+    budget: budget.optional(),
+    dimensions: z.record(z.string(), dimension, { error: 'dimension names with their values' }).optional(),
+    paginate: paginate.optional(),
+    answer: answer.optional(),
+    streams: z.record(z.string(), stream, { error: 'stream names with their definitions' }).optional(),
+    ...optionalSettings,
+  },
+  { error: 'a source definition: { source: …, base_url: …, streams: … }' },
+)
+
+export type SourceDraft = z.output<typeof sourceSchema>
+export type StreamDraft = z.output<typeof stream>
+export type DimensionDraft = z.output<typeof dimension>
+export type PaginateDraft = z.output<typeof paginate>
+export type RequestDraft = z.output<typeof request>
+export type AnswerDraft = z.output<typeof answer>
+export type CountDraft = z.output<typeof countRule>
+export type ColumnDraft = z.output<typeof column>
+/** What an author writes. */
+export type SourceInput = z.input<typeof sourceSchema>

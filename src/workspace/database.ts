@@ -1,0 +1,82 @@
+// Owns which database a workspace means, once the environment is known. What is missing is not an error yet: `status` and `seed` need no database.
+import { ConfigError } from '../domain/errors.js'
+import type { DatabaseSetting, Workspace } from '../domain/workspace-model.js'
+import type { CompiledDatabase } from './compiled-workspace.js'
+import { type Environment, variable } from './environment.js'
+
+/** The database, or why there is none. */
+export type ResolvedDatabase =
+  | { readonly database: DatabaseSetting }
+  | { readonly database: null; readonly databaseProblem: ConfigError }
+
+/** BACKFILL_DATABASE, or what backfill.yaml says. `text` reads backfill.yaml, where an address stands and stays. */
+export function resolveDatabase(
+  compiled: CompiledDatabase,
+  environment: Environment,
+  text: () => string,
+): ResolvedDatabase {
+  const twin = variable(environment, 'BACKFILL_DATABASE')
+  if (twin !== null) return readSetting(twin, environment, 'BACKFILL_DATABASE')
+  switch (compiled.kind) {
+    case 'none':
+      return problem('no_database', 'open the database found none configured', noneHint)
+    case 'embedded':
+      return { database: { kind: 'embedded' } }
+    case 'variable':
+      return fromVariable(compiled.name, environment)
+    case 'address':
+      return fromAddress(text().slice(compiled.start, compiled.end), environment, 'backfill.yaml')
+  }
+}
+
+/** The workspace's database. @throws ConfigError that says why there is none. */
+export function requireDatabase(workspace: Pick<Workspace, 'database' | 'databaseProblem'>): DatabaseSetting {
+  if (workspace.database !== null) return workspace.database
+  throw (
+    workspace.databaseProblem ??
+    new ConfigError('no_database', 'open the database found none configured', { hint: noneHint })
+  )
+}
+
+const noneHint = 'write "database: embedded" or "database: $DATABASE_URL" into backfill.yaml'
+
+function readSetting(setting: string, environment: Environment, origin: string): ResolvedDatabase {
+  if (setting === 'embedded') return { database: { kind: 'embedded' } }
+  const name = /^\$\{?([A-Za-z_]\w*)\}?$/.exec(setting)?.[1]
+  return name === undefined ? fromAddress(setting, environment, origin) : fromVariable(name, environment)
+}
+
+function fromVariable(name: string, environment: Environment): ResolvedDatabase {
+  const value = variable(environment, name)
+  if (value !== null) return fromAddress(value, {}, name)
+  const message = `open the database found no variable "${name}" in the environment or .env`
+  return problem('missing_environment', message, `set ${name} in .env, like ${name}=postgres://user@host/name`)
+}
+
+/** An address, with variables in it filled in; one that is no address is never shown. */
+function fromAddress(address: string, environment: Environment, origin: string): ResolvedDatabase {
+  const missing: string[] = []
+  const url = address.replaceAll(/\$\{([A-Za-z_]\w*)\}|\$([A-Za-z_]\w*)/g, (hole, braced: string, bare: string) => {
+    // A value from the environment's own address may hold a dollar sign.
+    if (Object.keys(environment).length === 0) return hole
+    const name = braced || bare
+    const value = variable(environment, name)
+    if (value === null) missing.push(name)
+    return encodeURIComponent(value ?? '')
+  })
+  const [first] = missing
+  if (first !== undefined) {
+    const message = `open the database found no variable "${first}" in the environment or .env`
+    return problem('missing_environment', message, `set ${first} in .env`)
+  }
+  if (/^postgres(ql)?:\/\/\S+$/.test(url)) return { database: { kind: 'server', url } }
+  return problem(
+    'bad_database',
+    `open the database found no address in ${origin}`,
+    'write it as postgres://user@host/name',
+  )
+}
+
+function problem(code: string, message: string, hint: string): ResolvedDatabase {
+  return { database: null, databaseProblem: new ConfigError(code, message, { hint }) }
+}
