@@ -1,0 +1,42 @@
+import { Flags } from '@oclif/core'
+import type { Stop } from '../src/cli/signals.js'
+import { WorkspaceCommand } from '../src/cli/workspace-command.js'
+import { ConfigError } from '../src/domain/errors.js'
+
+export default class Retry extends WorkspaceCommand {
+  static override summary = 'put dead tasks back'
+  static override description =
+    'a task keeps its id and goes on where its walk stands. one of --task, --code and --all must be typed; streams and dimensions narrow it.'
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> --task 17',
+    '<%= config.bin %> <%= command.id %> acme.users --code not_found',
+    '<%= config.bin %> <%= command.id %> --all',
+  ]
+  static override flags = {
+    task: Flags.string({
+      summary: 'this task, by number or id; repeat for more',
+      helpValue: 'N',
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
+    code: Flags.string({
+      summary: 'the dead with this code, as status names it; repeat for more',
+      helpValue: 'CODE',
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
+    all: Flags.boolean({ summary: 'all the dead' }),
+    resume: Flags.boolean({ hidden: true }),
+  }
+
+  protected override async perform(_stop: Stop): Promise<number> {
+    const reading = await this.read(Retry)
+    if (reading.flags.resume) {
+      throw new ConfigError('resume', 'read --resume found nothing to do: the worker resumes by itself', {
+        hint: 'run "backfill worker"; for dead tasks "backfill retry --task N", "--code CODE" or "--all"',
+      })
+    }
+    const { runRetry } = await import('../src/cli/retry/run-retry.js')
+    return runRetry(reading)
+  }
+}

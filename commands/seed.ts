@@ -1,0 +1,56 @@
+import { Flags } from '@oclif/core'
+import { integer, pageSizeFlag, positive } from '../src/cli/flags.js'
+import type { Stop } from '../src/cli/signals.js'
+import { WorkspaceCommand } from '../src/cli/workspace-command.js'
+
+export default class Seed extends WorkspaceCommand {
+  static override summary = 'turn a source into tasks in queue.db'
+  static override description =
+    'makes one task for each partition that has none; run it again whenever you like: what is done or open is left alone and said so.'
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> acme',
+    '<%= config.bin %> <%= command.id %> acme.users --dry-run',
+    '<%= config.bin %> <%= command.id %> acme.users --from-file ids.txt --priority 10',
+  ]
+  static override flags = {
+    'from-file': Flags.string({
+      summary: 'partitions from a file, - for standard input: a value or a JSON object per line',
+      helpValue: 'FILE',
+    }),
+    'dry-run': Flags.boolean({
+      summary:
+        'make nothing; say what would be made, how many requests that is at least, and how long the budget makes it take',
+      env: 'BACKFILL_DRY_RUN',
+    }),
+    order: Flags.string({
+      summary: 'which dates go first',
+      options: ['newest', 'oldest'],
+      default: 'newest',
+      env: 'BACKFILL_ORDER',
+    }),
+    priority: Flags.custom<number>({
+      summary: 'higher goes first',
+      helpValue: 'N',
+      default: 0,
+      env: 'BACKFILL_PRIORITY',
+      parse: async (text) => integer('--priority', text),
+    })(),
+    force: Flags.boolean({
+      summary: 'new tasks for finished and open partitions, too; open ones are cancelled for them',
+    }),
+    'max-requests': Flags.custom<number>({
+      summary: 'requests that a dry run may send',
+      helpValue: 'N',
+      default: 100,
+      env: 'BACKFILL_MAX_REQUESTS',
+      parse: async (text) => positive('--max-requests', text, 0),
+    })(),
+    'page-size': pageSizeFlag,
+  }
+
+  protected override async perform(stop: Stop): Promise<number> {
+    const reading = await this.read(Seed)
+    const { runSeed } = await import('../src/cli/seed/run-seed.js')
+    return runSeed(reading, stop)
+  }
+}

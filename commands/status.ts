@@ -1,0 +1,32 @@
+import { Flags } from '@oclif/core'
+import type { Stop } from '../src/cli/signals.js'
+import { WorkspaceCommand } from '../src/cli/workspace-command.js'
+
+export default class Status extends WorkspaceCommand {
+  static override summary = 'show what is queued, running, done and dead, and when it ends'
+  static override description =
+    'reads only queue.db, takes no lock, writes nothing; may be run by any user who may read it.\nexit 3 with --check where anything is wrong: dead tasks, a failed last run, a stuck or missing worker, walks that differ from the source.'
+  static override examples = [
+    '<%= config.bin %> <%= command.id %>',
+    '<%= config.bin %> <%= command.id %> --watch',
+    '<%= config.bin %> <%= command.id %> --dead',
+    '<%= config.bin %> <%= command.id %> --task 17',
+    '<%= config.bin %> <%= command.id %> --check --json',
+  ]
+  static override flags = {
+    watch: Flags.boolean({
+      summary: 'draw again every two seconds, until ctrl-c',
+      exclusive: ['json', 'task'],
+      env: 'BACKFILL_WATCH',
+    }),
+    dead: Flags.boolean({ summary: 'only the dead tasks, all of them', env: 'BACKFILL_DEAD' }),
+    task: Flags.string({ summary: 'everything about one task, by number or id', helpValue: 'N' }),
+    check: Flags.boolean({ summary: 'exit 3 with anything wrong, for monitoring', env: 'BACKFILL_CHECK' }),
+  }
+
+  protected override async perform(stop: Stop): Promise<number> {
+    const reading = await this.read(Status)
+    const { showStatus } = await import('../src/cli/status/show.js')
+    return showStatus(reading, stop)
+  }
+}

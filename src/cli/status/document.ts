@@ -1,0 +1,144 @@
+/** `status --json`: the contract. Keys are snake_case and stable, instants are UTC with Z, durations are milliseconds. Pure. */
+import type { RunRecord } from '../../domain/ports.js'
+import type { Task } from '../../domain/task.js'
+import type { BudgetStatus, Finish, StatusReport, StreamStatus } from '../../status/types.js'
+import { utc } from '../zone.js'
+import { activitySentence, problemSentence } from './sentences.js'
+
+export function statusDocument(
+  report: StatusReport,
+  workspace: { readonly directory: string; readonly timezone: string },
+): unknown {
+  const activity = activitySentence(report)
+  return {
+    at: utc(report.at),
+    workspace: workspace.directory,
+    timezone: workspace.timezone,
+    state: report.verdict.state,
+    activity: report.verdict.activity,
+    message: activity.message,
+    hint: activity.hint,
+    problems: report.problems.map((problem) => ({
+      code: problem.code,
+      count: problem.count,
+      run_id: problem.run?.id ?? null,
+      ...problemSentence(problem, report.at),
+    })),
+    worker:
+      report.worker === null
+        ? null
+        : { state: report.worker.state, pid: report.worker.run.pid, run_id: report.worker.run.id },
+    finish: finishDocument(report.finish),
+    streams: report.streams.map(streamDocument),
+    running: report.running.map(taskDocument),
+    dead_count: report.deadCount,
+    dead: report.dead.map(taskDocument),
+    tasks: report.selected.map(taskDocument),
+    budgets: report.budgets.map(budgetDocument),
+    runs: report.runs.map(runDocument),
+  }
+}
+
+function streamDocument(status: StreamStatus): unknown {
+  const { counts } = status
+  const { totals } = counts
+  return {
+    source: status.source,
+    stream: status.stream,
+    is_configured: status.isConfigured,
+    ready: counts.ready,
+    waiting: counts.waiting,
+    retrying: counts.retrying,
+    leased: counts.leased,
+    done: counts.done,
+    done_today: counts.doneToday,
+    dead: counts.dead,
+    cancelled: counts.cancelled,
+    unproven: counts.unproven,
+    differs: counts.differs,
+    rows: rowsDocument(totals),
+    pages: totals.pages,
+    requests: counts.requests,
+    requests_per_task: status.requestsPerTask,
+    success_rate: status.successRate,
+    median_task_ms: counts.medianWorkedMs,
+    next_due_at: utc(counts.nextDueAt),
+    finish: finishDocument(status.finish),
+  }
+}
+
+function rowsDocument(totals: Task['totals']): unknown {
+  const { received, created, updated, unchanged, held, duplicates } = totals
+  return { received, created, updated, unchanged, held, duplicates }
+}
+
+function finishDocument(finish: Finish): unknown {
+  return {
+    at: finish.kind === 'at' ? utc(finish.at) : null,
+    requests: finish.kind === 'at' ? finish.requests : null,
+    unknown_because: finish.kind === 'unknown' ? finish.why : null,
+  }
+}
+
+function budgetDocument({ key, sources, rules, state, owed }: BudgetStatus): unknown {
+  return {
+    key,
+    sources,
+    windows: state.windows.map(({ requests, periodMs, used, left }) => ({ requests, period_ms: periodMs, used, left })),
+    reserve: rules.reserve,
+    delay_ms: rules.delayMs,
+    closed_until: utc(state.closedUntil),
+    opens_at: utc(state.opensAt),
+    owed,
+  }
+}
+
+export function runDocument(run: RunRecord): unknown {
+  return {
+    id: run.id,
+    command: run.command,
+    pid: run.pid,
+    started_at: utc(run.startedAt),
+    touched_at: utc(run.touchedAt),
+    finished_at: utc(run.finishedAt),
+    exit_code: run.exitCode,
+    reason: run.reason,
+    requests: run.requests,
+    done: run.done,
+    dead: run.dead,
+    rows: run.rows,
+  }
+}
+
+/** One task, as every command's `--json` prints it. */
+export function taskDocument(task: Task): unknown {
+  return {
+    id: task.id,
+    number: task.number,
+    source: task.source,
+    stream: task.stream,
+    partition: task.partition,
+    backfill_id: task.backfillId,
+    state: task.state,
+    priority: task.priority,
+    epoch: task.epoch,
+    attempts: task.attempts,
+    reclaims: task.reclaims,
+    created_at: utc(task.createdAt),
+    ready_at: utc(task.readyAt),
+    leased_at: utc(task.leasedAt),
+    renewed_at: utc(task.renewedAt),
+    finished_at: utc(task.finishedAt),
+    run_id: task.runId,
+    code: task.code,
+    message: task.message,
+    hint: task.hint,
+    rows: rowsDocument(task.totals),
+    pages: task.totals.pages,
+    requests: task.requests,
+    expected: task.expected,
+    proof: task.proof,
+    cursor: task.cursor,
+    worked_ms: task.workedMs,
+  }
+}

@@ -1,0 +1,132 @@
+/** The sentences of `backfill status`: read at 03:00, and the `message` fields of its `--json`. Pure; instants in the workspace's zone. */
+import type { RunRecord } from '../../domain/ports.js'
+import type { Finish, StatusProblem, StatusReport } from '../../status/types.js'
+import { clean, duration, plural } from '../text.js'
+import { clockText } from '../zone.js'
+
+export interface Sentence {
+  readonly message: string
+  readonly hint: string | null
+}
+
+/** `working: 2 tasks run, 1,796 are left, done about Fri 14:20 (in 11 h 50 min)`. */
+export function activitySentence(report: StatusReport): Sentence {
+  const open = openCount(report)
+  switch (report.verdict.activity) {
+    case 'empty':
+      return { message: 'nothing is queued', hint: 'run "backfill seed SOURCE" to make tasks' }
+    case 'done':
+      return { message: doneSentence(report), hint: null }
+    case 'working':
+      return {
+        message: `${workingSentence(report)}, ${plural(open, 'task is', 'tasks are')} open${finishTail(report)}`,
+        hint: null,
+      }
+    case 'waiting':
+      return {
+        message: `${plural(open, 'task waits', 'tasks wait')}: ${waitingReason(report)}${finishTail(report)}`,
+        hint: null,
+      }
+    case 'due':
+      return {
+        message: `${plural(dueTasks(report), 'task is', 'tasks are')} due and no worker runs${finishTail(report)}`,
+        hint: 'cron starts the next one; to start it now, run "backfill worker"',
+      }
+  }
+}
+
+function doneSentence(report: StatusReport): string {
+  const done = report.streams.reduce((sum, { counts }) => sum + counts.done, 0)
+  if (done === 0) return 'no task is open'
+  return report.deadCount === 0
+    ? `all ${plural(done, 'task is', 'tasks are')} done`
+    : `${plural(done, 'task is', 'tasks are')} done, none is open`
+}
+
+function workingSentence(report: StatusReport): string {
+  const leased = report.streams.reduce((sum, { counts }) => sum + counts.leased, 0)
+  const { worker } = report
+  const who = worker === null ? '' : `worker ${worker.run.pid} since ${clockText(worker.run.startedAt, report.at)}: `
+  return `${who}${plural(leased, 'task runs', 'tasks run')}`
+}
+
+function waitingReason(report: StatusReport): string {
+  const closed = report.budgets.filter(({ state }) => (state.closedUntil ?? 0) > report.at)
+  const [first] = closed
+  if (first !== undefined) {
+    return `the budget of ${first.key} is closed until ${clockText(first.state.closedUntil ?? report.at, report.at)}`
+  }
+  const next = report.streams.flatMap(({ counts }) => (counts.nextDueAt === null ? [] : [counts.nextDueAt]))
+  return next.length === 0 ? 'none is due' : `the next is due at ${clockText(Math.min(...next), report.at)}`
+}
+
+function finishTail(report: StatusReport): string {
+  const text = finishText(report.finish, report.at)
+  return text === null ? '' : `, ${text}`
+}
+
+/** `done about Fri 14:20 (in 11 h 50 min)`, or why that is unknown; null where nothing is open. */
+export function finishText(finish: Finish, now: number): string | null {
+  switch (finish.kind) {
+    case 'nothing open':
+      return null
+    case 'unknown':
+      return `end unknown: ${finish.why}`
+    case 'at':
+      return finish.at - now < 60_000
+        ? 'done within a minute'
+        : `done about ${clockText(finish.at, now)} (in ${duration(finish.at - now)})`
+  }
+}
+
+/** What is wrong, and what to do. */
+export function problemSentence(problem: StatusProblem, now: number): Sentence {
+  const { count, run } = problem
+  switch (problem.code) {
+    case 'dead_tasks':
+      return {
+        message: `${plural(count, 'task is', 'tasks are')} dead`,
+        hint: 'read why below, then run "backfill retry --task N" or "--code CODE"',
+      }
+    case 'count_differs':
+      return {
+        message: `${plural(count, 'finished walk differs', 'finished walks differ')} from the source's own count`,
+        hint: 'run "backfill verify" to see which',
+      }
+    case 'stuck_worker':
+      return {
+        message: `worker ${run?.pid ?? 0} has made no progress since ${since(run, now)}`,
+        hint: `look at it ("ps -p ${run?.pid ?? 0}"); if it hangs, end it: the next worker goes on`,
+      }
+    case 'run_cut_off':
+      return {
+        message: `worker ${run?.pid ?? 0} was last seen at ${since(run, now)} and is gone (killed, or power lost)`,
+        hint: 'nothing is lost: the next worker takes its tasks over',
+      }
+    case 'run_failed':
+      return { message: failedSentence(run, now), hint: 'read the log in .backfill/log' }
+    case 'no_worker':
+      return {
+        message: `${plural(count, 'task is', 'tasks are')} due and no worker ran since ${since(run, now)}`,
+        hint: 'look at the crontab, or run "backfill worker"',
+      }
+  }
+}
+
+function failedSentence(run: RunRecord | null, now: number): string {
+  const why = clean(run?.reason ?? '')
+  const end = why === '' ? '' : `: ${why}`
+  return `the last run (${run?.command ?? 'worker'}, ${since(run, now)}) failed with exit ${run?.exitCode ?? 1}${end}`
+}
+
+function since(run: RunRecord | null, now: number): string {
+  return run === null ? 'unknown' : clockText(run.finishedAt ?? run.touchedAt, now)
+}
+
+function openCount(report: StatusReport): number {
+  return report.streams.reduce((sum, { counts }) => sum + counts.ready + counts.leased, 0)
+}
+
+function dueTasks(report: StatusReport): number {
+  return report.streams.reduce((sum, { counts }) => sum + counts.ready - counts.waiting + counts.leased, 0)
+}

@@ -1,0 +1,28 @@
+/** A task in one sentence, as `seed` and `retry` name it. Pure. */
+import { partitionLabel } from '../domain/partition.js'
+import type { Stream } from '../domain/source-model.js'
+import type { Task } from '../domain/task.js'
+import { clean, plural } from './text.js'
+import { clockText } from './zone.js'
+
+/** `oakland.ca minutes is running since 14:02, task 17, 3,200 rows so far`. */
+export function openTaskText(task: Task, now: number, stream?: Pick<Stream, 'dimensions'>): string {
+  const rows = task.totals.received > 0 ? `, ${plural(task.totals.received, 'row')} so far` : ''
+  return `${labelOf(task, stream)} ${stateClause(task, now)}, task ${task.number}${rows}`
+}
+
+/** `oakland.ca minutes`; for a stream without dimensions its name. */
+export function labelOf(
+  task: Pick<Task, 'source' | 'stream' | 'partition'>,
+  stream?: Pick<Stream, 'dimensions'>,
+): string {
+  if (Object.keys(task.partition).length === 0) return `${task.source}.${task.stream}`
+  return clean(partitionLabel(task.partition, stream?.dimensions ?? Object.keys(task.partition)))
+}
+
+function stateClause(task: Task, now: number): string {
+  if (task.state === 'leased') return `is running since ${clockText(task.leasedAt ?? task.createdAt, now)}`
+  if (task.state === 'dead') return `is dead (${task.code ?? 'unknown'})`
+  if (task.readyAt !== null && task.readyAt > now) return `is due at ${clockText(task.readyAt, now)}`
+  return `is waiting for a worker since ${clockText(task.createdAt, now)}`
+}

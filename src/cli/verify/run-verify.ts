@@ -1,0 +1,79 @@
+/** Runs `backfill verify`: opens both sides, asks the use case, prints a verdict for each partition. */
+import { randomUUID } from 'node:crypto'
+import { systemClock } from '../../clock/system-clock.js'
+import type { VerifyReport } from '../../verify/types.js'
+import { verify } from '../../verify/verify.js'
+import type { Asked } from '../asked.js'
+import { openClient, openDestination, openWorkspaceLog } from '../compose.js'
+import { openWorkspaceQueue } from '../compose-queue.js'
+import { exitCodes, failureOf } from '../exit.js'
+import { columnsOf, inkFor } from '../ink.js'
+import { withOpened } from '../opened.js'
+import { say, sayJson } from '../say.js'
+import type { Stop } from '../signals.js'
+import { plural } from '../text.js'
+import { openCounter } from './counter.js'
+import { verifyDocument } from './document.js'
+import { verifyLines } from './view.js'
+
+export interface VerifyFlags {
+  readonly json: boolean | undefined
+  readonly strict: boolean
+}
+
+/** Answers the exit code: 3 on a discrepancy, with `--strict` also on unproven. */
+export async function runVerify(asked: Asked<VerifyFlags>, stop: Stop): Promise<number> {
+  return withOpened(async (opened) => {
+    const runId = randomUUID()
+    const { log } = openWorkspaceLog(asked.workspace, opened, { command: 'verify', run: runId })
+    const queue = opened.keep(await openWorkspaceQueue(asked.workspace, 'write'), (one) => one.close())
+    const destination = await openDestination(asked.workspace, { opened, queue, log, signal: stop.signal })
+    opened.keep(destination, (one) => one.close())
+    const client = await openClient(asked.workspace, { budget: queue.budget, log })
+    opened.keep(client, (one) => one.close())
+    await queue.beginRun({ id: runId, command: 'verify', pid: process.pid })
+    const counter = opened.keep(openCounter(), (one) => one.close())
+    const request = { streams: asked.streams, filter: asked.filter, today: asked.today, signal: stop.signal }
+    try {
+      const report = await verify(request, {
+        queue,
+        client,
+        destination,
+        clock: systemClock,
+        log,
+        onVerdict: counter.tick,
+      })
+      counter.close()
+      const exitCode = exitCodeOf(report, asked.flags)
+      await queue.touchRun(runId, { requests: report.requests, done: 0, dead: 0, rows: 0 })
+      await queue.endRun(runId, { exitCode, reason: reasonOf(report) })
+      if (asked.flags.json === true) sayJson(verifyDocument(report, exitCode))
+      else
+        for (const line of verifyLines(report, {
+          ink: inkFor(process.stdout),
+          columns: columnsOf(process.stdout),
+          now: systemClock.now(),
+        }))
+          say(line)
+      return exitCode
+    } catch (error) {
+      const failure = failureOf(error, stop.exitCode())
+      await queue.endRun(runId, { exitCode: failure.exitCode, reason: failure.message }).catch(() => undefined)
+      throw error
+    }
+  })
+}
+
+function exitCodeOf(report: VerifyReport, flags: VerifyFlags): number {
+  if (report.byVerdict.discrepancy > 0) return exitCodes.attention
+  return flags.strict && (report.byVerdict.unproven > 0 || report.notAsked > 0) ? exitCodes.attention : exitCodes.done
+}
+
+function reasonOf(report: VerifyReport): string {
+  const { equal, discrepancy, unproven, moved } = report.byVerdict
+  const parts = [`${plural(equal, 'partition')} equal`]
+  if (discrepancy > 0) parts.push(plural(discrepancy, 'discrepancy', 'discrepancies'))
+  if (moved > 0) parts.push(`${moved} moved`)
+  if (unproven > 0) parts.push(`${unproven} unproven`)
+  return parts.join(', ')
+}

@@ -1,0 +1,40 @@
+/** `worker --json`: the contract. Pure. */
+
+import type { WorkerReport } from '../../worker/types.js'
+import { failureOf } from '../exit.js'
+import { utc } from '../zone.js'
+
+export function workerDocument(report: WorkerReport, exitCode: number): unknown {
+  return {
+    end: report.end.replace(' ', '_'),
+    reason: report.reason,
+    requests: report.requests,
+    rows: report.rows,
+    done: report.done,
+    retrying: report.retrying,
+    died: report.died.map(({ task, code, message, hint }) => ({
+      id: task.id,
+      number: task.number,
+      source: task.source,
+      stream: task.stream,
+      partition: task.partition,
+      code,
+      message,
+      hint,
+    })),
+    refused: report.refused.map(({ source, stream, error }) => ({ source, stream, ...errorDocument(error) })),
+    closed: report.closed.map(({ source, opensAt }) => ({ source, opens_at: utc(opensAt) })),
+    failure: report.failure === null ? null : errorDocument(report.failure),
+    next_due_at: utc(report.nextDueAt),
+    exit_code: exitCode,
+  }
+}
+
+function errorDocument(error: Error): {
+  readonly code: string
+  readonly message: string
+  readonly hint: string | null
+} {
+  const { code, message, hint } = failureOf(error)
+  return { code, message, hint }
+}

@@ -1,0 +1,34 @@
+/** What `worker` says at its end. Pure. */
+import type { WorkerReport } from '../../worker/types.js'
+import { labelOf } from '../task-text.js'
+import { clean, count, plural } from '../text.js'
+import { clockText } from '../zone.js'
+
+/** For people at a terminal. */
+export function summaryLines(report: WorkerReport, now: number): readonly string[] {
+  const did = `${plural(report.done, 'task')} done, ${plural(report.rows, 'row')}, ${plural(report.requests, 'request')}`
+  const retrying = report.retrying > 0 ? `, ${count(report.retrying)} will be tried again` : ''
+  const lines = [
+    report.requests === 0 && report.done === 0
+      ? `Ended: ${clean(report.reason)}`
+      : `${did}${retrying}; ended: ${clean(report.reason)}`,
+  ]
+  for (const { source, opensAt } of report.closed)
+    lines.push(`The budget of ${source} is closed until ${clockText(opensAt, now)}`)
+  if (report.nextDueAt !== null)
+    lines.push(
+      report.nextDueAt <= now ? 'More is due now' : `The next task is due at ${clockText(report.nextDueAt, now)}`,
+    )
+  return lines
+}
+
+/** One line on stderr where something newly died: cron mails it. */
+export function newsLines(report: WorkerReport): readonly string[] {
+  const [first] = report.died
+  if (first === undefined) return []
+  const codes = new Map<string, number>()
+  for (const { code } of report.died) codes.set(code, (codes.get(code) ?? 0) + 1)
+  const what = [...codes].map(([code, times]) => `${code} ${count(times)}`).join(', ')
+  const example = report.died.length === 1 ? `: ${labelOf(first.task)}: ${clean(first.message)}` : ''
+  return [`${plural(report.died.length, 'task')} died (${what})${example}; run "backfill status --dead"`]
+}

@@ -1,0 +1,58 @@
+/**
+ * The base of commands that work in a workspace: finds it, adds its dimensions as flags, and turns `SOURCE[.STREAM] …`, dimension flags and `--partition`
+ * into streams and a filter. Opens nothing but files of the configuration.
+ */
+import { resolve } from 'node:path'
+import { resolveFilter, selectStreams } from '../domain/selection.js'
+import type { Workspace } from '../domain/workspace-model.js'
+import type { Asked } from './asked.js'
+import { BackfillCommand, type ReadFlags } from './command.js'
+import { flagsOf, readDimensions } from './dimension-flags.js'
+import { partitionFlag, streamArgs } from './flags.js'
+import { dayOf, useZone } from './zone.js'
+
+/** What a command line means in its workspace, with the command's own flags. */
+export type Reading<C extends typeof BackfillCommand> = Asked<ReadFlags<C>['flags']>
+
+export abstract class WorkspaceCommand extends BackfillCommand {
+  static override args = streamArgs
+  static override baseFlags = { ...BackfillCommand.baseFlags, partition: partitionFlag }
+
+  /** @throws ConfigError for a folder that is no workspace, a wrong configuration, an unknown source, stream, dimension or value. */
+  protected async read<C extends typeof WorkspaceCommand>(command: C): Promise<Reading<C>> {
+    const workspace = await loadWorkspaceAt(directoryIn(this.argv))
+    useZone(workspace.timezone)
+    const { flags, args } = await this.readFlags(command, flagsOf(workspace))
+    const named = args['source[.stream]']
+    const names = Array.isArray(named) ? named.map(String) : []
+    const today = dayOf(Date.now())
+    const streams = selectStreams(workspace, names)
+    const raw = readDimensions(workspace, flags)
+    const filter = resolveFilter(streams, raw, today)
+    const isEverything = names.length === 0 && Object.keys(filter).length === 0
+    return { workspace, flags, streams, filter, isEverything, scope: scopeText(names, raw), today }
+  }
+}
+
+/** The workspace of a folder. @throws ConfigError with every mistake that its configuration has. */
+export async function loadWorkspaceAt(directory: string): Promise<Workspace> {
+  const { loadWorkspace } = await import('../workspace/load-workspace.js')
+  return loadWorkspace({ directory, environment: process.env })
+}
+
+/** Before the flags can be read: which flags there are depends on the workspace. */
+export function directoryIn(argv: readonly string[]): string {
+  const end = argv.indexOf('--')
+  const words = end === -1 ? argv : argv.slice(0, end)
+  const at = words.findLastIndex((word) => word === '--workspace' || word.startsWith('--workspace='))
+  const word = words[at]
+  const typed = word === '--workspace' ? words[at + 1] : word?.slice('--workspace='.length)
+  return resolve(typed ?? process.env.BACKFILL_WORKSPACE ?? '.')
+}
+
+function scopeText(names: readonly string[], raw: Readonly<Record<string, readonly string[]>>): string {
+  const restrictions = Object.keys(raw)
+    .sort()
+    .flatMap((name) => (raw[name] ?? []).map((value) => `--${name.replaceAll('_', '-')} ${value}`))
+  return [...(names.length === 0 ? ['all'] : names), ...restrictions].join(' ')
+}

@@ -1,0 +1,158 @@
+/**
+ * What is happening, and when it ends. Reads queue.db only, through counters that are kept up to date, so that a million tasks cost no more than ten.
+ * Must not know Postgres, HTTP or a terminal. Writes nothing: it may run beside a worker and in another user's workspace.
+ */
+import type { StreamCounts } from '../domain/ports.js'
+import { noTotals, type Task } from '../domain/task.js'
+import { finishOf, latest, requestsOwed, type StreamWork } from './finish.js'
+import type { BudgetStatus, Finish, StatusDeps, StatusReport, StatusRequest, StreamStatus } from './types.js'
+import { findProblems, judge, sightWorker } from './verdict.js'
+
+/** Leased tasks are at most streams × concurrency; more than this are not worth a line. */
+const runningLimit = 100
+const selectedLimit = 200
+
+/** @throws QueueUnavailable where the store is busy. */
+export async function status(request: StatusRequest, deps: StatusDeps): Promise<StatusReport> {
+  const now = deps.clock.now()
+  const runs = await deps.queue.runs(request.runLimit)
+  const counts = await countsOf(request, deps)
+  const running = await deps.queue.tasks({ ...taskFilter(request), states: ['leased'], limit: runningLimit })
+  const works = new Map(counts.map((one) => [nameOf(one), workOf(one, running)]))
+  const budgets = await budgetsOf(request, deps, works)
+  const streams = counts.map((one) => streamStatus(one, { request, works, budgets, now }))
+  const worker = sightWorker(runs, now, deps.isAlive)
+  const findings = { now, streams, budgets, runs, worker }
+  const problems = findProblems(findings)
+  return {
+    at: now,
+    verdict: judge(findings, problems),
+    problems,
+    worker,
+    streams,
+    finish: finishOfAll({ request, works, budgets, now }),
+    running,
+    dead: await deps.queue.tasks({ ...taskFilter(request), states: ['dead'], limit: request.deadLimit }),
+    deadCount: streams.reduce((total, stream) => total + stream.counts.dead, 0),
+    selected: await selectedTasks(request, deps),
+    budgets,
+    runs,
+  }
+}
+
+/** One entry a stream: the configured ones in their order, then what only the queue knows. */
+async function countsOf(request: StatusRequest, deps: StatusDeps): Promise<readonly StreamCounts[]> {
+  const found = new Map((await deps.queue.counts()).map((counts) => [nameOf(counts), counts]))
+  const configured = request.streams.map(({ stream }) => {
+    const key = { source: stream.source, stream: stream.name }
+    return found.get(nameOf(key)) ?? { ...noCounts, ...key }
+  })
+  const names = new Set(configured.map(nameOf))
+  const others = request.isEverything ? [...found.values()].filter((counts) => !names.has(nameOf(counts))) : []
+  return [...configured, ...others]
+}
+
+const noCounts: Omit<StreamCounts, 'source' | 'stream'> = {
+  ready: 0,
+  retrying: 0,
+  waiting: 0,
+  leased: 0,
+  done: 0,
+  dead: 0,
+  cancelled: 0,
+  doneToday: 0,
+  totals: noTotals,
+  requests: 0,
+  unproven: 0,
+  differs: 0,
+  medianWorkedMs: null,
+  nextDueAt: null,
+}
+
+function workOf(counts: StreamCounts, running: readonly Task[]): StreamWork {
+  return {
+    counts,
+    running: running.filter((task) => nameOf(task) === nameOf(counts)),
+    requestsPerTask: counts.done === 0 ? null : counts.requests / counts.done,
+  }
+}
+
+/** One entry a budget key: several sources may share one. */
+async function budgetsOf(
+  request: StatusRequest,
+  deps: StatusDeps,
+  works: ReadonlyMap<string, StreamWork>,
+): Promise<readonly BudgetStatus[]> {
+  const budgets: BudgetStatus[] = []
+  for (const rules of uniqueRules(request)) {
+    const streams = request.streams.filter(({ source }) => source.budget.key === rules.key)
+    const owed = streams
+      .map(({ stream }) => works.get(nameOf({ source: stream.source, stream: stream.name })))
+      .map(owedBy)
+    budgets.push({
+      key: rules.key,
+      sources: [...new Set(streams.map(({ source }) => source.name))],
+      rules,
+      state: await deps.budget.state(rules),
+      owed: owed.includes(null) ? null : owed.reduce<number>((sum, part) => sum + (part ?? 0), 0),
+    })
+  }
+  return budgets
+}
+
+function owedBy(work: StreamWork | undefined): number | null {
+  return work === undefined ? 0 : requestsOwed(work)
+}
+
+function uniqueRules(request: StatusRequest) {
+  return [...new Map(request.streams.map(({ source }) => [source.budget.key, source.budget])).values()]
+}
+
+interface Sight {
+  readonly request: StatusRequest
+  readonly works: ReadonlyMap<string, StreamWork>
+  readonly budgets: readonly BudgetStatus[]
+  readonly now: number
+}
+
+function streamStatus(counts: StreamCounts, sight: Sight): StreamStatus {
+  const work = sight.works.get(nameOf(counts))
+  const budget = sight.budgets.find(({ sources }) => sources.includes(counts.source)) ?? null
+  const ended = counts.done + counts.dead
+  return {
+    source: counts.source,
+    stream: counts.stream,
+    isConfigured: sight.request.streams.some(
+      ({ stream }) => nameOf({ source: stream.source, stream: stream.name }) === nameOf(counts),
+    ),
+    counts,
+    successRate: ended === 0 ? null : counts.done / ended,
+    requestsPerTask: work?.requestsPerTask ?? null,
+    finish: finishOf({ works: work === undefined ? [] : [work], budget, now: sight.now }),
+  }
+}
+
+/** Streams that share a budget share its time, so they are asked about together. */
+function finishOfAll({ request, works, budgets, now }: Sight): Finish {
+  const shared = budgets.map((budget) => {
+    const names = request.streams.filter(({ source }) => budget.sources.includes(source.name))
+    const own = names.flatMap(({ stream }) => works.get(nameOf({ source: stream.source, stream: stream.name })) ?? [])
+    return finishOf({ works: own, budget, now })
+  })
+  return latest(shared)
+}
+
+async function selectedTasks(request: StatusRequest, deps: StatusDeps): Promise<readonly Task[]> {
+  if (Object.keys(request.filter).length === 0) return []
+  return deps.queue.tasks({ ...taskFilter(request), limit: selectedLimit })
+}
+
+function taskFilter(request: StatusRequest) {
+  if (request.isEverything && Object.keys(request.filter).length === 0) return {}
+  const streams = request.streams.map(({ stream }) => ({ source: stream.source, stream: stream.name }))
+  return { filter: { streams, partitions: request.filter } }
+}
+
+function nameOf(stream: { readonly source: string; readonly stream: string }): string {
+  return `${stream.source}.${stream.stream}`
+}

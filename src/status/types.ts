@@ -1,0 +1,95 @@
+import type { PartitionFilter } from '../domain/partition.js'
+import type { Budget, BudgetState, Clock, Queue, RunRecord, StreamCounts } from '../domain/ports.js'
+import type { BudgetRules, Source, Stream } from '../domain/source-model.js'
+import type { Task } from '../domain/task.js'
+
+/** What `backfill status` was asked for. */
+export interface StatusRequest {
+  /** The streams that are configured, or those of them that were selected. */
+  readonly streams: readonly { readonly source: Source; readonly stream: Stream }[]
+  /** What the command line restricts partitions to; empty: the tasks of single partitions are not listed. */
+  readonly filter: PartitionFilter
+  /** True where nothing was selected: streams that only the queue knows are shown, too. */
+  readonly isEverything: boolean
+  /** At most so many dead tasks are listed. */
+  readonly deadLimit: number
+  /** At most so many runs are read. */
+  readonly runLimit: number
+}
+
+export interface StatusDeps {
+  readonly queue: Pick<Queue, 'counts' | 'tasks' | 'runs'>
+  readonly budget: Pick<Budget, 'state'>
+  readonly clock: Pick<Clock, 'now'>
+  /** True where a process of this number lives on this machine. */
+  readonly isAlive: (pid: number) => boolean
+}
+
+export interface StatusReport {
+  readonly at: number
+  readonly verdict: Verdict
+  /** What an operator has to look at, the worst first; `--check` is about these. */
+  readonly problems: readonly StatusProblem[]
+  readonly worker: WorkerSight | null
+  readonly streams: readonly StreamStatus[]
+  readonly finish: Finish
+  readonly running: readonly Task[]
+  readonly dead: readonly Task[]
+  readonly deadCount: number
+  /** Tasks of the partitions that the command line names; empty without such a restriction. */
+  readonly selected: readonly Task[]
+  readonly budgets: readonly BudgetStatus[]
+  readonly runs: readonly RunRecord[]
+}
+
+/**
+ * `empty` nothing was ever queued; `done` no open task; `working` a worker moves tasks; `waiting` everything open is due later or its budget is closed;
+ * `due` tasks could run and no worker does; `attention` there is a problem (what goes on beside it is in `activity`).
+ */
+export interface Verdict {
+  readonly state: 'attention' | 'working' | 'due' | 'waiting' | 'done' | 'empty'
+  /** What goes on, whatever the problems. */
+  readonly activity: Exclude<Verdict['state'], 'attention'>
+}
+
+export interface StatusProblem {
+  readonly code: 'dead_tasks' | 'run_failed' | 'run_cut_off' | 'stuck_worker' | 'count_differs' | 'no_worker'
+  readonly count: number
+  /** The run it is about. */
+  readonly run: RunRecord | null
+}
+
+/** A worker run that has not ended, as its last sign of life tells. */
+export interface WorkerSight {
+  readonly run: RunRecord
+  /** `working`: a sign of life in the last ten minutes. `stuck`: alive, but silent. `gone`: its process does not exist any more. */
+  readonly state: 'working' | 'stuck' | 'gone'
+}
+
+export interface StreamStatus {
+  readonly source: string
+  readonly stream: string
+  /** False: the queue has tasks of it, the workspace does not know it (any more). */
+  readonly isConfigured: boolean
+  readonly counts: StreamCounts
+  /** done ÷ (done + dead); null before the first. */
+  readonly successRate: number | null
+  /** Mean requests of a done task; null before the first. */
+  readonly requestsPerTask: number | null
+  readonly finish: Finish
+}
+
+/** When the open tasks will be done at the present budget: an estimate, or why there is none. */
+export type Finish =
+  | { readonly kind: 'nothing open' }
+  | { readonly kind: 'at'; readonly at: number; readonly requests: number }
+  | { readonly kind: 'unknown'; readonly why: 'no task is done yet' | 'not configured' }
+
+export interface BudgetStatus {
+  readonly key: string
+  readonly sources: readonly string[]
+  readonly rules: BudgetRules
+  readonly state: BudgetState
+  /** Requests that the open tasks still need; null where unknown. */
+  readonly owed: number | null
+}

@@ -1,0 +1,87 @@
+/** What an operator has to know first: is anything wrong, and what goes on. Pure; the sentences are made where they are printed. */
+import type { RunRecord } from '../domain/ports.js'
+import type { BudgetStatus, StatusProblem, StreamStatus, Verdict, WorkerSight } from './types.js'
+
+/** Silence after which an unfinished run is called stuck (DESIGN.md §7), ms. */
+export const stuckAfterMs = 10 * 60_000
+/** Time without any worker, while tasks are due, after which its cron line is missed, ms. */
+export const missedAfterMs = 24 * 3_600_000
+
+export interface Findings {
+  readonly now: number
+  readonly streams: readonly StreamStatus[]
+  readonly budgets: readonly BudgetStatus[]
+  readonly runs: readonly RunRecord[]
+  readonly worker: WorkerSight | null
+}
+
+/** The newest worker run, where it has not ended. */
+export function sightWorker(
+  runs: readonly RunRecord[],
+  now: number,
+  isAlive: (pid: number) => boolean,
+): WorkerSight | null {
+  const run = lastWorkerRun(runs)
+  if (run?.finishedAt !== null) return null
+  if (!isAlive(run.pid)) return { run, state: 'gone' }
+  return { run, state: now - run.touchedAt > stuckAfterMs ? 'stuck' : 'working' }
+}
+
+/** Everything that `--check` complains about, the worst first. */
+export function findProblems(findings: Findings): readonly StatusProblem[] {
+  const dead = sum(findings.streams, (stream) => stream.counts.dead)
+  const differs = sum(findings.streams, (stream) => stream.counts.differs)
+  const problems: StatusProblem[] = []
+  if (findings.worker?.state === 'stuck') problems.push({ code: 'stuck_worker', count: 1, run: findings.worker.run })
+  if (dead > 0) problems.push({ code: 'dead_tasks', count: dead, run: null })
+  if (differs > 0) problems.push({ code: 'count_differs', count: differs, run: null })
+  if (findings.worker?.state === 'gone') problems.push({ code: 'run_cut_off', count: 1, run: findings.worker.run })
+  problems.push(...failedRun(findings), ...missedWorker(findings))
+  return problems
+}
+
+export function judge(findings: Findings, problems: readonly StatusProblem[]): Verdict {
+  const activity = activityOf(findings)
+  return { state: problems.length > 0 ? 'attention' : activity, activity }
+}
+
+/** Exit 3 is told by the dead tasks themselves, so that the alarm ends when they are put back. */
+function failedRun({ runs }: Findings): readonly StatusProblem[] {
+  const run = runs.find((candidate) => candidate.finishedAt !== null)
+  const isFailure = run?.exitCode === 1 || run?.exitCode === 2 || run?.exitCode === 75
+  return run !== undefined && isFailure ? [{ code: 'run_failed', count: 1, run }] : []
+}
+
+function missedWorker(findings: Findings): readonly StatusProblem[] {
+  const run = lastWorkerRun(findings.runs)
+  if (run === undefined || findings.worker !== null || dueCount(findings.streams) === 0) return []
+  return findings.now - (run.finishedAt ?? run.touchedAt) > missedAfterMs
+    ? [{ code: 'no_worker', count: dueCount(findings.streams), run }]
+    : []
+}
+
+function activityOf({ streams, budgets, worker, now }: Findings): Verdict['activity'] {
+  const isWorking = worker?.state === 'working'
+  if (isWorking && sum(streams, ({ counts }) => counts.leased) > 0) return 'working'
+  const open = sum(streams, ({ counts }) => counts.ready + counts.leased)
+  if (open === 0)
+    return sum(streams, ({ counts }) => counts.done + counts.dead + counts.cancelled) === 0 ? 'empty' : 'done'
+  const closed = new Set(
+    budgets.filter(({ state }) => (state.closedUntil ?? 0) > now).flatMap(({ sources }) => sources),
+  )
+  if (dueCount(streams.filter(({ source }) => !closed.has(source))) === 0) return 'waiting'
+  return isWorking ? 'working' : 'due'
+}
+
+/** Ready tasks whose time has come, and leased ones that nobody works on. */
+export function dueCount(streams: readonly StreamStatus[]): number {
+  return sum(streams, ({ counts }) => counts.ready - counts.waiting + counts.leased)
+}
+
+function lastWorkerRun(runs: readonly RunRecord[]): RunRecord | undefined {
+  return runs.find(({ command }) => command === 'worker')
+}
+
+function sum(streams: readonly StreamStatus[], count: (stream: StreamStatus) => number): number {
+  return streams.reduce((total, stream) => total + count(stream), 0)
+}
