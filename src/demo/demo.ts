@@ -36,7 +36,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
     await writeWorkspace(directory, simulated.port)
     greeting(words, { directory: shown(directory), isFirst: remembered === null, address: simulated.url })
     const commands = realCommands({ program, signal, announce: words.command })
-    const exitCode = await runSteps(commands, { workspace: shown(directory), signal })
+    const exitCode = await runSteps(commands, { workspace: shown(directory), isFirst: remembered === null, signal })
     const { requests, rows, statuses } = simulated.audit.totals()
     const refused = (statuses[402] ?? 0) + (statuses[429] ?? 0)
     farewell(words, { exitCode, requests, rows, refused, workspace: shown(directory), program: shown(program) })
@@ -47,6 +47,8 @@ export async function runDemo(options: DemoOptions): Promise<number> {
 }
 
 interface Scene {
+  /** True where the workspace was made in this run. */
+  readonly isFirst: boolean
   readonly workspace: string
   readonly signal: AbortSignal
 }
@@ -58,31 +60,44 @@ async function runSteps(commands: RealCommands, scene: Scene): Promise<number> {
   const worked = await drain(commands, scene)
   const shownStatus = await commands.run(['status', ...here])
   // Strict: a partition that is only probably complete is no success here.
-  const verified = await commands.run(['verify', 'civicband', '--strict', ...here])
+  const verified = await commands.run(['verify', 'civicband', ...here, '--strict'])
   return [worked, shownStatus, verified].find((exitCode) => exitCode !== 0) ?? 0
 }
 
-/** Until nothing is open: also the tasks that died when an earlier demo was killed and its service with it, and those that its worker still holds. */
+/**
+ * Until nothing is open: also the tasks that died when an earlier demo was killed and its service with it, and those that its worker still holds.
+ * A look costs half a second of start-up, so there is none where it would show nothing new.
+ */
 async function drain(commands: RealCommands, scene: Scene): Promise<number> {
   const here = ['civicband', '--workspace', scene.workspace]
-  if ((await openTasks(commands, scene)).dead > 0) await commands.run(['retry', '--all', ...here])
+  const before = scene.isFirst ? unknown : await lookAt(commands, scene)
+  if (before.dead > 0) await commands.run(['retry', ...here, '--all'])
   const giveUpAt = performance.now() + patienceMs
   for (;;) {
-    const exitCode = await commands.run(['worker', '--until-empty', ...here])
-    const { open } = await openTasks(commands, scene)
-    if (exitCode !== 0 || open === 0) return exitCode
+    const exitCode = await commands.run(['worker', ...here, '--until-empty'])
+    if (exitCode !== 0 || before.open + before.dead === 0) return exitCode
+    const { open } = await lookAt(commands, scene)
+    if (open === 0) return exitCode
     if (performance.now() > giveUpAt) throw stillAtWork(open)
-    await wait(lookEveryMs, undefined, { signal: scene.signal }).catch(() => {
-      throw new StoppedError()
-    })
+    await pause(scene.signal)
   }
 }
 
-/** Tasks that could still run, and dead ones, by the queue's own account. */
-async function openTasks(
-  commands: RealCommands,
-  scene: Scene,
-): Promise<{ readonly open: number; readonly dead: number }> {
+async function pause(signal: AbortSignal): Promise<void> {
+  await wait(lookEveryMs, undefined, { signal }).catch(() => {
+    throw new StoppedError()
+  })
+}
+
+interface OpenTasks {
+  /** Tasks that wait or run. */
+  readonly open: number
+  readonly dead: number
+}
+/** After a first seed there is something to do, and nothing has died. */
+const unknown: OpenTasks = { open: 1, dead: 0 }
+
+async function lookAt(commands: RealCommands, scene: Scene): Promise<OpenTasks> {
   const status = (await commands.read(['status', '--workspace', scene.workspace])) as StatusDocument | null
   const streams = status?.streams ?? []
   return {

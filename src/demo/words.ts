@@ -43,8 +43,7 @@ export function farewell(words: Words, ending: Ending): void {
     words.say(`The demo is not complete: look with "backfill status --workspace ${workspace}", then run it again.`)
     return
   }
-  const sql =
-    'select subdomain, document_type, count(*), min(date), max(date) from meeting_page group by 1, 2 order by 1, 2'
+  const sql = 'select subdomain, document_type, count(*) from meeting_page group by 1, 2'
   words.say(`\nNext ("backfill" is "node ${ending.program}" here):`)
   words.say(`- look at the rows: backfill sql "${sql}" --workspace ${workspace}`)
   words.say(
