@@ -1,0 +1,94 @@
+/**
+ * Owns the rows of `budget_gate`: a source that refused is left alone for a while, then asked by one request at a time, until it answers.
+ * Survives a kill: yes, the refusal is on the disk before the answer's fate is decided.
+ */
+import type { BudgetAnswer } from '../../domain/ports.js'
+import type { BudgetRules } from '../../domain/source-model.js'
+import type { Store } from '../store.js'
+import { monotonicMs } from './bookings.js'
+
+const undeclaredWaitMs = 60_000
+const longestDoubledMs = 3_600_000
+const retryAfterBounds = { least: 1_000, most: 86_400_000 }
+
+const gateGet = `
+  select refusals, boot, shut_at as shutAt, opens_at as opensAt, shut_at_wall as shutAtWall, opens_at_wall as opensAtWall
+  from budget_gate where key = ?`
+const gateSet = `
+  insert into budget_gate (key, refusals, boot, shut_at, opens_at, shut_at_wall, opens_at_wall) values (?, ?, ?, ?, ?, ?, ?)
+  on conflict (key) do update set refusals = excluded.refusals, boot = excluded.boot, shut_at = excluded.shut_at, opens_at = excluded.opens_at,
+    shut_at_wall = excluded.shut_at_wall, opens_at_wall = excluded.opens_at_wall`
+const gateOpen = `delete from budget_gate where key = ?`
+
+/** Statements that run once a request, for the test that looks at their plans. */
+export const gateStatements = { gateGet, gateSet, gateOpen }
+
+/** Monotonic ms of this boot. `opensAt` may be past: then one request at a time is let through. */
+export interface Gate {
+  readonly refusals: number
+  readonly shutAt: number
+  readonly opensAt: number
+}
+
+interface GateRow extends Gate {
+  readonly boot: string
+  readonly shutAtWall: number
+  readonly opensAtWall: number
+}
+
+/** null: the source has not refused since its last answer. */
+export function readGate(store: Store, key: string): Gate | null {
+  const row = store.sql(gateGet).get(key) as GateRow | undefined
+  if (row === undefined) return null
+  if (row.boot === store.clock.bootId) return row
+  // Another boot: by the wall clock, and never longer than it was shut for.
+  const leftMs = Math.min(row.opensAtWall - store.clock.now(), row.opensAtWall - row.shutAtWall)
+  const now = monotonicMs(store.clock)
+  return { refusals: row.refusals, shutAt: now - 1, opensAt: Math.ceil(now + leftMs) }
+}
+
+/** True where the answer says that the source wants to be left alone. */
+export function isRefusal(answer: BudgetAnswer): boolean {
+  return answer.isRefusal || answer.retryAfterMs !== null
+}
+
+/**
+ * Shuts the gate. An answer to a request that was sent before it was last shut is no second refusal: it may only prolong.
+ * @returns when it opens, monotonic ms.
+ */
+export function shutGate(
+  store: Store,
+  refused: { rules: BudgetRules; sentAt: number; retryAfterMs: number | null },
+): number {
+  const { rules, sentAt, retryAfterMs } = refused
+  const now = monotonicMs(store.clock)
+  const gate = readGate(store, rules.key)
+  const isEcho = gate !== null && sentAt <= gate.shutAt
+  if (isEcho && retryAfterMs === null) return gate.opensAt
+  const refusals = isEcho ? gate.refusals : (gate?.refusals ?? 0) + 1
+  const waitMs = retryAfterMs === null ? doubledWait(rules, refusals) : bounded(retryAfterMs)
+  const opensAt = Math.max(now + waitMs, gate?.opensAt ?? 0)
+  const wall = Math.floor(store.clock.now())
+  const shutAt = isEcho ? gate.shutAt : now
+  store
+    .sql(gateSet)
+    .run(rules.key, refusals, store.clock.bootId, shutAt, opensAt, wall - (now - shutAt), wall + (opensAt - now))
+  return opensAt
+}
+
+/** The source answered a request sent since the gate was shut: it is open again. */
+export function openGate(store: Store, key: string, sentAt: number): void {
+  const gate = readGate(store, key)
+  if (gate !== null && sentAt > gate.shutAt) store.sql(gateOpen).run(key)
+}
+
+/** The shortest declared window: the least after which asking again makes sense. */
+function doubledWait(rules: BudgetRules, refusals: number): number {
+  const periods = rules.limits.map(({ periodMs }) => periodMs)
+  const first = periods.length === 0 ? undeclaredWaitMs : Math.min(...periods)
+  return Math.ceil(Math.min(first * 2 ** (refusals - 1), Math.max(first, longestDoubledMs)))
+}
+
+function bounded(retryAfterMs: number): number {
+  return Math.ceil(Math.min(Math.max(retryAfterMs, retryAfterBounds.least), retryAfterBounds.most))
+}

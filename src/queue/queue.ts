@@ -1,0 +1,106 @@
+/**
+ * Owns the queue port over one SQLite file: which calls are transactions, and that each is durable when it resolves.
+ * Must not know: HTTP, Postgres, who calls. What survives a kill: every call that resolved, and nothing of one that did not.
+ */
+import type { Budget, Clock, Queue } from '../domain/ports.js'
+import { createBudget } from './budget/budget.js'
+import { claimTasks } from './claim.js'
+import { readCounts, readNextDueAt } from './counts.js'
+import { createDayOf } from './day.js'
+import { beginBackfill, dueRounds, enqueueTasks, finishPlanning } from './enqueue.js'
+import { bindDatabase, queueId, readMeta, writeMeta } from './meta.js'
+import { createNames } from './names.js'
+import { openQueueFile, type QueueFile } from './open-file.js'
+import { reclaimTasks, retryTasks } from './reclaim.js'
+import { beginRun, endRun, lastRuns, touchRun } from './runs.js'
+import { type LateSettle, renewTask, settleTasks } from './settle.js'
+import { createStore, type Store } from './store.js'
+import { createTally, type Tally } from './tally.js'
+import { listTasks, newestTasks } from './task-list.js'
+
+export interface QueueOptions extends QueueFile {
+  readonly clock: Clock
+  /** IANA zone in which "today" is counted. */
+  readonly timezone: string
+  /** Called, after the commit, for each settle whose task was cancelled or claimed anew meanwhile. Replays are not reported. */
+  readonly onLateSettle?: (late: LateSettle) => void
+}
+
+/** The queue and the budget that live in the same file. */
+export interface OpenQueue extends Queue {
+  readonly budget: Budget
+}
+
+/**
+ * Opens queue.db.
+ * @throws ConfigError where the file is missing (`no_queue`), not ours, of another version, another user's or on a network file system;
+ * QueueUnavailable where it is busy or the disk is full.
+ */
+export function openQueue(options: QueueOptions): OpenQueue {
+  const db = openQueueFile(options)
+  try {
+    const store = createStore(db, options)
+    const id = queueId(store, options.mode)
+    const budget = createBudget(store)
+    return { ...createQueue(store, options), id, budget, close: () => db.close() }
+  } catch (error) {
+    db.close()
+    throw error
+  }
+}
+
+function createQueue(store: Store, options: QueueOptions): Omit<Queue, 'id' | 'close'> {
+  const names = createNames(store)
+  const dayOf = createDayOf(options.timezone)
+  const today = (): string => dayOf(store.clock.now())
+  /** A transaction that changes tasks: their counters are written with them. */
+  const change = <T>(action: (tally: Tally) => T): T => {
+    try {
+      return store.write(() => {
+        const tally = createTally()
+        const result = action(tally)
+        tally.write(store)
+        return result
+      })
+    } catch (error) {
+      names.forget()
+      throw error
+    }
+  }
+
+  return {
+    bindDatabase: async (databaseId) => bindDatabase(store, databaseId),
+    boundDatabase: async () => store.read(() => readMeta(store, 'database_id')),
+    beginBackfill: async (plan) => store.write(() => beginBackfill(store, plan)),
+    enqueue: async (backfillId, tasks, how) =>
+      change((tally) => enqueueTasks(store, { backfillId, tasks, options: how }, { names, tally })),
+    finishPlanning: async (backfillId) => store.write(() => finishPlanning(store, backfillId)),
+    settleAndClaim: async (request) => {
+      const { late, leases } = change((tally) => ({
+        late: settleTasks(store, request.settle, { tally, today: today() }),
+        leases: claimTasks(store, request, { names, tally }),
+      }))
+      for (const settle of late) options.onLateSettle?.(settle)
+      return leases
+    },
+    renew: async (lease, progress) => change((tally) => renewTask(store, tally, { lease, progress })),
+    reclaim: async (runId) => change((tally) => reclaimTasks(store, runId, { names, tally })),
+    dueRounds: async (name, everyMs) =>
+      store.read(() => {
+        const stream = names.streamNumber(name)
+        return stream === null ? [] : dueRounds(store, stream, store.clock.now() - everyMs)
+      }),
+    retry: async (selection) => change((tally) => retryTasks(store, selection, { names, tally })),
+    counts: async () => store.read(() => readCounts(store, today())),
+    tasks: async (query) => store.read(() => listTasks(store, names, query)),
+    latestTasks: async (name, partitions) =>
+      store.read(() => newestTasks({ store, names }, names.streamNumber(name), partitions)),
+    nextDueAt: async (filter) => store.read(() => readNextDueAt(store, names, filter)),
+    beginRun: async (run) => store.write(() => beginRun(store, run)),
+    touchRun: async (id, totals) => store.write(() => touchRun(store, id, totals)),
+    endRun: async (id, end) => store.write(() => endRun(store, id, end)),
+    runs: async (limit) => store.read(() => lastRuns(store, limit)),
+    lastRunId: async () => store.read(() => readMeta(store, 'last_run_id')),
+    setLastRunId: async (runId) => store.write(() => writeMeta(store, 'last_run_id', runId)),
+  }
+}
