@@ -2,7 +2,7 @@
 
 const domain = '^src/domain/'
 const oneOf = (...folders) => `^src/(${folders.join('|')})/`
-const adapters = ['queue', 'source', 'destination', 'embedded', 'lock', 'log']
+const adapters = ['queue', 'source', 'destination', 'embedded', 'lock', 'log', 'clock']
 const useCases = ['seed', 'worker', 'status', 'retry', 'verify']
 
 /** Files of `from` may reach no file of src but their own folder's, domain's and `also`. */
@@ -121,7 +121,7 @@ module.exports = {
     onlyFrom(['@oclif/core'], ['^(bin|commands)/', '^src/(cli|demo)/'], 'oclif is known at the edge only'),
     onlyFrom(['got'], ['^src/source/'], 'one HTTP client, one place'),
     onlyFrom(['pg', 'pg-copy-streams'], ['^src/(destination|embedded)/'], 'Postgres has one adapter'),
-    onlyFrom(['better-sqlite3'], ['^src/(queue|lock|embedded)/', '^bin/run'], 'SQLite is the queue and the kernel lock'),
+    onlyFrom(['better-sqlite3'], ['^src/(queue|lock|embedded|simulators)/', '^bin/'], 'SQLite is the queue, the kernel lock, and what a simulated Datasette serves'),
   ],
   options: {
     doNotFollow: { path: 'node_modules' },

@@ -3,37 +3,46 @@
 
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const dist = fileURLToPath(new URL('../dist/src/', import.meta.url))
 
-if (existsSync(dist)) await start()
-else refuse('backfill is not built: run "npm run build"')
+const require = createRequire(dist)
+
+if (!existsSync(dist)) refuse('backfill is not built: run "npm run build"')
+else if (asksForWork() && !hasNativePart()) refuse(nativePartMissing())
+else await start()
 
 async function start() {
   // From dist's side: the same copy that the commands import, which may be the bundled one (bin/bootstrap/bundle.js).
   /** @type {typeof import('@oclif/core')} */
-  const { flush, handle, run } = createRequire(dist)('@oclif/core')
+  const { flush, handle, run } = require('@oclif/core')
   try {
     await run(process.argv.slice(2), { root })
     await flush()
   } catch (error) {
-    if (isNativePartMissing(error)) refuse(nativePartMissing)
-    else await handle(/** @type {Error} */ (error))
+    await handle(/** @type {Error} */ (error))
   }
 }
 
-const nativePartMissing = `SQLite's native part does not fit Node ${process.versions.node} or was never built: run "npm rebuild better-sqlite3" in ${root}`
+/** Help and version need no SQLite. */
+function asksForWork() {
+  const [first] = process.argv.slice(2)
+  return (
+    first !== undefined && !process.argv.some((argument) => ['help', '--help', '-h', '--version'].includes(argument))
+  )
+}
 
-/**
- * @param {unknown} error
- * @returns {boolean}
- */
-function isNativePartMissing(error) {
-  if (!(error instanceof Error)) return false
-  if ('code' in error && error.code === 'ERR_DLOPEN_FAILED') return true
-  return error.message.startsWith('Could not locate the bindings file') || isNativePartMissing(error.cause)
+/** Whether npm's install script ran; a look at the file costs nothing, loading it is the command's affair. */
+function hasNativePart() {
+  const folder = path.dirname(require.resolve('better-sqlite3/package.json'))
+  return existsSync(path.join(folder, 'build/Release/better_sqlite3.node'))
+}
+
+function nativePartMissing() {
+  return `SQLite's native part was never built, npm ran no install scripts: run "npm rebuild better-sqlite3" in ${root}`
 }
 
 /** @param {string} sentence */

@@ -37,7 +37,8 @@ export async function build(root) {
   const isWhole = [...wanted].every((file) => existsSync(path.join(root, file)))
   // The compiler trusts its memory of what it emitted: a product that was removed by hand would not come back.
   if (!isWhole) rmSync(path.join(root, memoryFile), { force: true })
-  await runTool('tsc', ['node_modules/typescript/lib/tsc.js', '-p', 'tsconfig.json', '--pretty', 'false'])
+  const compiler = path.join(root, 'node_modules/typescript/lib/tsc.js')
+  await runTool('tsc', [compiler, '-p', path.join(root, 'tsconfig.json'), '--pretty', 'false'])
   for (const file of productsOf(root)) if (!wanted.has(file)) rmSync(path.join(root, file))
   await bundle(root)
   mkdirSync(path.dirname(path.join(root, stampFile)), { recursive: true })

@@ -2,7 +2,7 @@
 // so no source knows. Without it everything still runs, slower: @oclif/core alone is 106 files, and `status` took 3.6 times `node -e 0` with
 // imports only; with one file each it takes 2.5 (median of 25, two busy cores). Tests and `npm run dev` run from the sources and never see it.
 
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 
@@ -33,38 +33,39 @@ export async function bundle(root) {
  */
 async function bundlePackage(root, name) {
   const { type = 'commonjs', version, license } = manifestOf(root, name)
+  const isModule = type === 'module'
   const { build } = await import('esbuild')
   const folder = path.join(root, 'dist/node_modules', name)
   await build({
     absWorkingDir: root,
     entryPoints: [name],
-    outfile: path.join(folder, 'index.js'),
+    outfile: path.join(folder, isModule ? 'index.js' : 'bundle.js'),
     bundle: true,
     platform: 'node',
     target: 'node20',
-    format: type === 'module' ? 'esm' : 'cjs',
+    format: isModule ? 'esm' : 'cjs',
     external,
     keepNames: true,
     minifyWhitespace: true,
     minifySyntax: true,
     legalComments: 'inline',
-    footer: { js: type === 'module' ? '' : namedExports(root, name) },
   })
-  mkdirSync(folder, { recursive: true })
+  if (!isModule) writeFileSync(path.join(folder, 'index.js'), doorOf(root, name))
   const manifest = { name, version, license, type, main: 'index.js', exports: './index.js' }
   writeFileSync(path.join(folder, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`)
 }
 
 /**
- * Never runs; Node reads it to learn which names `import { … }` may ask of a CommonJS file.
+ * What is imported of a CommonJS bundle. Its first line never runs: Node reads there which names `import { … }` may ask for, which it cannot
+ * read from the bundle itself (it lost its way in @oclif/core's after nine of 24).
  * @param {string} root
  * @param {string} name
  */
-function namedExports(root, name) {
-  const names = Object.keys(requireFrom(root)(name)).filter(
-    (key) => /^[A-Za-z_$][\w$]*$/.test(key) && key !== 'default',
-  )
-  return names.length === 0 ? '' : `0 && (module.exports = { ${names.join(', ')} })`
+function doorOf(root, name) {
+  /** @type {object} */
+  const whole = createRequire(path.join(root, 'package.json'))(name)
+  const names = Object.keys(whole).filter((key) => /^[A-Za-z_$][\w$]*$/.test(key) && key !== 'default')
+  return `0 && (module.exports = { ${names.join(', ')} })\nconst whole = require('./bundle.js')\nmodule.exports = whole\n`
 }
 
 /**
@@ -74,9 +75,4 @@ function namedExports(root, name) {
  */
 function manifestOf(root, name) {
   return JSON.parse(readFileSync(path.join(root, 'node_modules', name, 'package.json'), 'utf8'))
-}
-
-/** @param {string} root */
-function requireFrom(root) {
-  return createRequire(path.join(root, 'package.json'))
 }

@@ -12,13 +12,14 @@ const stampFile = 'node_modules/.backfill-install'
 const declared = ['dependencies', 'devDependencies', 'optionalDependencies', 'overrides', 'allowScripts']
 
 /**
- * True where node_modules is what the lock file says, for this Node. Reads a stamp; where there is none, looks at what npm itself installed.
+ * True where node_modules is what the lock file says, for this Node. Reads a stamp; where that does not tell, looks at what npm itself says it
+ * installed (an npm run by hand, a lock file that changed in words only), and stamps it.
  * @param {string} root
  */
 export function isInstalled(root) {
   const wanted = fingerprint(root)
   if (readText(path.join(root, stampFile)) === wanted) return true
-  if (existsSync(path.join(root, stampFile)) || !matchesLockFile(root) || !loadsNatively(root)) return false
+  if (!matchesLockFile(root) || !loadsNatively(root)) return false
   writeStamp(root, wanted)
   return true
 }

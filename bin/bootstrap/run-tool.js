@@ -8,30 +8,34 @@ export class BootstrapError extends Error {}
 const tailLines = 25
 const keptBytes = 256 * 1024
 
-/** What the tools say when something outside the project is missing, and what to do about it. First match wins. */
+/** What the tools say when something outside the project is missing, and what to do about it. The first match wins: a failed compiler comes after a failed download. */
 const explanations = /** @type {const} */ ([
-  [/ENOSPC|no space left/i, 'the disk is full; free some space and try again'],
+  [/ENOSPC|no space left/i, 'the disk is full; make room and try again'],
   [
-    /(Could not|find) .*Python|python3?: (command )?not found/i,
+    /Could not find any Python installation/,
     'better-sqlite3 is compiled here and that needs Python 3; install it (Debian: apt install python3) and try again',
   ],
   [
-    /not found: make|(make|g\+\+|gcc|cc|c\+\+|clang\+\+)(: |.*)(command )?not found|No such file or directory.*(g\+\+|make)|xcrun: error/i,
+    /not found: make|\b(make|cc|c\+\+|gcc|g\+\+|clang|clang\+\+): (No such file|(command )?not found)|xcrun: error/,
     'better-sqlite3 is compiled here and that needs make and a C++ compiler; install them (Debian: apt install build-essential; macOS: xcode-select --install) and try again',
   ],
   [
-    /gyp[\s\S]*(FetchError|getaddrinfo|ECONNREFUSED|ETIMEDOUT|status 40\d downloading)/,
+    /gyp WARN install got an error|gyp ERR! configure error[\s\S]*network/,
     "node-gyp could not fetch Node's headers; set npm_config_nodedir to a folder that has include/node/node.h and try again",
   ],
+  [/gyp ERR! build error/, 'better-sqlite3 did not compile; it needs a compiler that knows C++20'],
   [
-    /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ECONNRESET|ERR_SOCKET_TIMEOUT|ENETUNREACH|network/,
+    /npm error code (ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ECONNRESET|ENETUNREACH|ERR_SOCKET_TIMEOUT)/,
     "npm could not reach the package registry; check the network, or npm's registry and proxy settings, and try again",
   ],
   [
-    /EACCES|EPERM|permission denied/i,
-    'a file or folder may not be written by this user; see the lines above, mend its owner and try again',
+    /npm error code (EACCES|EPERM|EROFS)|EACCES: permission denied/,
+    'this user may not write here; change the owner of the folder, or work in a clone of your own',
   ],
-  [/EUSAGE|in sync/, 'package.json and package-lock.json do not belong together; run "npm install" and try again'],
+  [
+    /npm error code EUSAGE/,
+    'package.json and package-lock.json do not belong together; run "npm install" and try again',
+  ],
 ])
 
 /**

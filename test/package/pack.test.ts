@@ -1,0 +1,57 @@
+/** What is published: the packed archive, unpacked elsewhere, holds everything it needs and runs with nothing but its dependencies beside it. */
+import { mkdtemp, readdir, rm, symlink } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { execa } from 'execa'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+
+const project = path.resolve(import.meta.dirname, '../..')
+
+describe('the packed package', () => {
+  let folder: string
+  let unpacked: string
+
+  beforeAll(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), 'backfill-pack-'))
+    await execa('npm', ['pack', '--silent', '--pack-destination', folder], { cwd: project, stdin: 'ignore' })
+    const archives = await readdir(folder)
+    await execa('tar', ['-xzf', ...archives], { cwd: folder })
+    unpacked = path.join(folder, 'package')
+    await symlink(path.join(project, 'node_modules'), path.join(unpacked, 'node_modules'))
+  }, 120_000)
+  afterAll(async () => {
+    await rm(folder, { recursive: true, force: true })
+  })
+
+  it('prints its help and its version', async () => {
+    const help = await execa('node', ['bin/run.js', '--help'], { cwd: unpacked })
+    for (const command of ['seed', 'worker', 'status', 'retry', 'verify']) expect(help.stdout).toContain(command)
+    const version = await execa('node', ['bin/run.js', '--version'], { cwd: unpacked })
+    expect(version.stdout).toMatch(/^api-backfill\/\d+\.\d+\.\d+ /)
+  })
+
+  it('holds the examples, the licence and the bundled start-up, and no sources, tests or leftovers of the build', async () => {
+    const entries = await readdir(unpacked, { recursive: true })
+    const files = entries.filter((file) => !file.startsWith('node_modules/'))
+    expect(files).toEqual(
+      expect.arrayContaining([
+        'LICENSE',
+        'README.md',
+        'crontab.example',
+        'queue.db.example',
+        'dist/commands/worker.js',
+        'dist/node_modules/@oclif/core/index.js',
+        'dist/src/index.d.ts',
+        'dist/src/index.js',
+      ]),
+    )
+    const unwanted = /^(src|test|commands|bin\/bootstrap)|\.map$|\.tsbuildinfo$|^dist\/\.build|oclif\.manifest\.json$/
+    expect(files.filter((file) => unwanted.test(file))).toEqual([])
+  })
+
+  it('can be imported by a source of the user', async () => {
+    const program = "import { defineSource } from 'api-backfill'; console.log(typeof defineSource)"
+    const { stdout } = await execa('node', ['--input-type=module', '-e', program], { cwd: unpacked })
+    expect(stdout).toBe('function')
+  })
+})
