@@ -32,6 +32,8 @@ export interface Caller<T> {
   readonly secrets: Secrets
   readonly purpose: BookingRequest['purpose']
   readonly deadlineAt: number | null
+  /** Longest wait for the budget before one request, ms; null: up to the deadline. */
+  readonly maxWaitMs: number | null
   readonly signal: AbortSignal
   /** Called for each try, booked and about to leave. */
   readonly onRequest: () => void
@@ -166,8 +168,9 @@ async function tryRequest<T>(
   dependencies: ExchangeDependencies,
 ): Promise<Tried<T>> {
   const { budget, clock } = dependencies
-  const { stream, source, purpose, deadlineAt, signal } = caller
+  const { stream, source, purpose, signal } = caller
   const { timeoutMs } = stream.settings
+  const deadlineAt = bookingDeadline(caller, clock.now())
   const booking = await budget.book({ rules: source.budget, purpose, timeoutMs, deadlineAt, signal })
   let retryAfterMs: number | null = null
   let outcome: Outcome<T>
@@ -183,6 +186,12 @@ async function tryRequest<T>(
   }
   const opensAt = await budget.answered(booking, source.budget, { isRefusal: outcome.kind === 'refused', retryAfterMs })
   return { outcome, retryAfterMs, opensAt }
+}
+
+/** A wait for the budget ends at the run's deadline or when the caller's patience does. */
+function bookingDeadline({ deadlineAt, maxWaitMs }: Caller<unknown>, now: number): number | null {
+  if (maxWaitMs === null) return deadlineAt
+  return Math.min(now + maxWaitMs, deadlineAt ?? Number.POSITIVE_INFINITY)
 }
 
 /** What got refuses to send at all is a mistake of the definition, not of the source. */

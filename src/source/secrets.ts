@@ -61,6 +61,7 @@ function formsOf(value: string): Set<string> {
 }
 
 function withoutUserinfo(text: string): string {
+  if (!text.includes('@')) return text
   return text.replaceAll(/(\bhttps?:\/\/)[^\s/?#@"']+@/gi, '$1')
 }
 

@@ -4,7 +4,7 @@
 import type { ClientRequest, IncomingHttpHeaders } from 'node:http'
 import { Agent as HttpAgent, request as httpRequest } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
-import type { Request as GotStream, NativeRequestOptions, Response } from 'got'
+import type { Got, Request as GotStream, NativeRequestOptions, Response } from 'got'
 import { got } from 'got'
 import { SourceUnavailable, StoppedError } from '../domain/errors.js'
 import { decompress, tooLarge } from './decompress.js'
@@ -31,13 +31,15 @@ export interface Transport {
   close(): void
 }
 
+const mostClients = 64
+
 /**
  * got's promise interface was measured at 0.67 ms of CPU a request of 60 kB, its stream interface at 0.43, and with native options that name only
  * what is set at 0.38 (bare node:http: 0.20). Retries, redirects and decompression are ours, so got's are off.
  */
 export function createTransport(): Transport {
   const agents = { http: new HttpAgent({ keepAlive: true }), https: new HttpsAgent({ keepAlive: true }) }
-  const client = got.extend({
+  const base = got.extend({
     isStream: true,
     retry: { limit: 0 },
     followRedirect: false,
@@ -46,11 +48,24 @@ export function createTransport(): Transport {
     agent: agents,
     request: requestPlainly,
   })
+  // One client for each set of headers: merging options into each request cost 0.04 ms. A bound, for headers that change with each request.
+  const clients = new Map<string, Pick<Got, 'stream'>>()
+  const clientFor = (headers: WireRequest['headers']) => {
+    const key = JSON.stringify(headers)
+    const known = clients.get(key)
+    if (known !== undefined) return known
+    if (clients.size >= mostClients) clients.clear()
+    const client = base.extend({ headers: { ...headers } })
+    clients.set(key, client)
+    return client
+  }
   return {
     send: async (request, limits) => {
-      const options = { method: request.method, headers: { ...request.headers } }
+      const client = clientFor(request.headers)
       const open = () =>
-        client.stream(request.url, request.method === 'POST' ? { ...options, body: request.body ?? '' } : options)
+        request.method === 'GET'
+          ? client.stream(request.url)
+          : client.stream.post(request.url, { body: request.body ?? '' })
       const { body, ...answer } = await receive(open, request, limits)
       return {
         ...answer,

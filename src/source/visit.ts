@@ -37,9 +37,9 @@ export interface Visit {
 export function createVisit(start: PartitionStart, options: VisitOptions): Visit {
   const parts = partsOf(start, options)
   const callerOf = <T>(asking: Asking, readers: Pick<Caller<T>, 'read' | 'readError'>): Caller<T> => {
-    const { source, stream, purpose, deadlineAt } = start
+    const { source, stream, purpose, deadlineAt, maxWaitMs } = start
     const { signal, onRequest } = asking
-    return { source, stream, purpose, deadlineAt, signal, onRequest, secrets: parts.secrets, ...readers }
+    return { source, stream, purpose, deadlineAt, maxWaitMs, signal, onRequest, secrets: parts.secrets, ...readers }
   }
   return {
     parts,

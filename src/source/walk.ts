@@ -61,7 +61,7 @@ async function* pagesInOrder(start: WalkStart, pager: Pager, flights: Flights): 
     loop = advanceLoop(loop, next, reply)
     const isEndless = next.cursor !== null && number >= start.stream.settings.maxPages
     // Sent before the page is handed over: the consumer's work and the next answer's way overlap.
-    if (next.cursor !== null && !isEndless) flights.launch(next.cursor, reply)
+    if (next.cursor !== null && !isEndless && start.readsAhead) flights.launch(next.cursor, reply)
     yield {
       number,
       records: reply.rows,

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { AnswerInvalid, SourceRejected } from '../../src/domain/errors.js'
+import type { Page, WalkStart } from '../../src/domain/ports.js'
 import type { Pagination } from '../../src/domain/source-model.js'
 import { bench, closeAll, errorOf, idsOf, json, pagesOf, rows, serve, sourceOf, startOf, streamOf } from './support.js'
 
@@ -40,6 +41,11 @@ async function walkAll(origin: string, pagination: Pagination, parts: Parameters
   const { client, budget } = bench()
   const pages = await pagesOf(client, startOf(sourceOf(origin), streamOf({ pagination, ...parts })))
   return { pages, budget }
+}
+
+/** Cursor and loop as another process reads them. */
+function throughLedger({ next, loop }: Page): Pick<WalkStart, 'cursor' | 'loop'> {
+  return JSON.parse(JSON.stringify({ cursor: next, loop })) as Pick<WalkStart, 'cursor' | 'loop'>
 }
 
 describe('numbered walks', () => {
@@ -126,7 +132,10 @@ describe('numbered walks', () => {
     }
     const answerFrom = (lastPage: number, code: string) =>
       serve((_, response, at) => {
-        if (Number(at.searchParams.get('page')) <= lastPage) return json(response, rows(0, 2))
+        if (Number(at.searchParams.get('page')) <= lastPage) {
+          json(response, rows(0, 2))
+          return
+        }
         response.writeHead(400, { 'content-type': 'application/json' }).end(JSON.stringify({ code }))
       })
     const server = await answerFrom(1, 'past_end')
@@ -168,14 +177,11 @@ describe('numbered walks', () => {
     const source = sourceOf(server.origin)
     const first = bench()
     const walk = first.client.walk(startOf(source, stream))
-    const page = (await walk.next()).value
+    const page = (await walk.next()).value as Page
     await walk.return?.(undefined)
-    const cursor = JSON.parse(JSON.stringify({ next: page.next, loop: page.loop }))
+    const kept = throughLedger(page)
     const asked = server.seen.length
-    const rest = await pagesOf(
-      bench().client,
-      startOf(source, stream, { cursor: cursor.next, loop: cursor.loop, pages: 1, received: 10 }),
-    )
+    const rest = await pagesOf(bench().client, startOf(source, stream, { ...kept, pages: 1, received: 10 }))
     expect(idsOf(rest)).toEqual(rows(10, 20).map((row) => row.id))
     expect(rest.map((one) => one.number)).toEqual([2, 3])
     expect(server.seen.length - asked).toBe(2)
@@ -186,7 +192,10 @@ describe('numbered walks', () => {
     const server = await serve((_, response, at) => {
       const page = Number(at.searchParams.get('page'))
       const answer = () => json(response, rows(page * 10, 10), { 'x-total': '50' })
-      if (page === 1) return answer()
+      if (page === 1) {
+        answer()
+        return
+      }
       waiting.push(answer)
       // Both are on their way before the first of them is answered, and the later one comes first.
       if (page === 3 || waiting.length > 1) for (const go of waiting.splice(0).reverse()) go()
@@ -254,15 +263,14 @@ describe('walks by token', () => {
       json(response, { rows: rows(index, 1), next: tokens[(index + 1) % tokens.length] })
     })
     const stream = streamOf({ pagination: cursor, answer: { rows: ['rows'] } })
-    let state: { cursor: unknown; loop: unknown } = { cursor: null, loop: null }
+    let state: ReturnType<typeof throughLedger> = { cursor: null, loop: null }
     let error: (Error & { code?: string }) | null = null
     // Each run takes three pages and hands cursor and loop to the next as the ledger would.
     for (let run = 0; run < 20 && error === null; run += 1) {
-      const walk = bench().client.walk(startOf(sourceOf(server.origin), stream, state as never))
+      const walk = bench().client.walk(startOf(sourceOf(server.origin), stream, state))
       try {
         for (let page = 0; page < 3; page += 1) {
-          const { value } = await walk.next()
-          state = JSON.parse(JSON.stringify({ cursor: value.next, loop: value.loop }))
+          state = throughLedger((await walk.next()).value as Page)
         }
         await walk.return?.(undefined)
       } catch (caught) {
@@ -274,8 +282,10 @@ describe('walks by token', () => {
 
   it('puts every parameter of a continuation into the next request', async () => {
     const server = await serve((_, response, at) => {
-      if (!at.searchParams.has('apcontinue'))
-        return json(response, { rows: rows(0, 1), continue: { apcontinue: 'B[1]', continue: '-||' } })
+      if (!at.searchParams.has('apcontinue')) {
+        json(response, { rows: rows(0, 1), continue: { apcontinue: 'B[1]', continue: '-||' } })
+        return
+      }
       json(response, { rows: rows(1, 1) })
     })
     const pagination = { kind: 'continue', from: ['continue'], sizeParam: null } as const
@@ -340,6 +350,32 @@ describe('a consumer', () => {
     }
     expect(budget.sent).toBe(2)
     expect(budget.open).toBe(0)
+  })
+
+  it('that only probes the first page costs one request', async () => {
+    const server = await numbered(30, 10)
+    const { client, budget } = bench()
+    const probe = startOf(sourceOf(server.origin), streamOf({ pagination: byPage }), { readsAhead: false })
+    const walk = client.walk(probe)
+    await walk.next()
+    await walk.return?.(undefined)
+    expect(budget.sent).toBe(1)
+    expect(idsOf(await pagesOf(client, probe))).toHaveLength(30)
+  })
+
+  it('waits for the budget no longer than its deadline and its patience', async () => {
+    const server = await numbered(3, 10)
+    const { client, budget, clock } = bench()
+    const walkWith = (deadlineMs: number | null, maxWaitMs: number | null) => {
+      const deadlineAt = deadlineMs === null ? null : clock.now() + deadlineMs
+      return pagesOf(client, startOf(sourceOf(server.origin), streamOf(), { deadlineAt, maxWaitMs }))
+    }
+    await walkWith(null, null)
+    await walkWith(null, 500)
+    await walkWith(100, 500)
+    await walkWith(100, null)
+    const waits = budget.bookings.map(({ deadlineAt }) => (deadlineAt === null ? null : deadlineAt - clock.now()))
+    expect(waits).toEqual([null, 500, 100, 100])
   })
 
   it('gets the next page asked for while it still works on this one', async () => {

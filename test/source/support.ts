@@ -32,7 +32,7 @@ export interface TestServer {
   readonly bodies: string[]
   close(): Promise<void>
 }
-export type Answerer = (request: IncomingMessage, response: ServerResponse, at: URL) => void | Promise<void>
+export type Answerer = (request: IncomingMessage, response: ServerResponse, at: URL) => unknown
 
 const cleanups: (() => Promise<void>)[] = []
 
@@ -238,6 +238,8 @@ export function startOf(source: Source, stream: Stream, parts: Partial<WalkStart
     received: 0,
     purpose: 'worker',
     deadlineAt: null,
+    maxWaitMs: null,
+    readsAhead: true,
     signal: new AbortController().signal,
     onRequest: () => undefined,
     ...parts,
