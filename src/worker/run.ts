@@ -12,6 +12,7 @@ export class Run {
   readonly startedAt: number
   readonly deadlineAt: number | null
   readonly died: Died[] = []
+  readonly differing: WorkerReport['differing'][number][] = []
   readonly refused: WorkerReport['refused'][number][] = []
   readonly closed = new Map<string, number>()
   done = 0

@@ -234,6 +234,8 @@ export class SourceLoop {
     this.#run.rows += end.progress.totals.received - outcome.lease.task.totals.received
     if (outcome.kind === 'done') {
       this.#run.done += 1
+      const { totals, expected } = outcome.progress
+      if (outcome.proof === 'differs') this.#run.differing.push({ task: outcome.lease.task, received: totals.received, expected })
       this.#run.closed.delete(this.#name)
     }
     if (outcome.kind === 'later') this.#run.retrying += 1

@@ -53,6 +53,8 @@ export interface WorkerReport {
   readonly done: number
   /** Tasks that newly died in this run. */
   readonly died: readonly { readonly task: Task; readonly code: string; readonly message: string; readonly hint: string | null }[]
+  /** Walks that ended in this run with other rows than the source counts (`backfill verify` says which side lacks what). */
+  readonly differing: readonly { readonly task: Task; readonly received: number; readonly expected: number | null }[]
   readonly retrying: number
   /** Streams that could not be worked on because their definition does not fit (exit 2). */
   readonly refused: readonly { readonly source: string; readonly stream: string | null; readonly error: Error }[]

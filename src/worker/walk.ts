@@ -77,8 +77,10 @@ function loopsOf(walk: Walk): WalkLoops {
 export function proofOf(walk: Walk, atEnd: SourceCount | null): Proof {
   if (atEnd === null) return 'unproven'
   if (atEnd.trust === 'at least') return walk.received < atEnd.value ? 'differs' : 'unproven'
-  if (atEnd.value !== walk.received || walk.distinct !== walk.received) return 'differs'
-  const atStart = walk.expected
-  // A set that moved and came back to the same size may hide a row that was passed over.
-  return atStart?.trust === 'exact' && atStart.value !== atEnd.value ? 'unproven' : 'proven'
+  if (walk.distinct !== walk.received) return 'differs'
+  const atStart = walk.expected?.trust === 'exact' ? walk.expected.value : atEnd.value
+  if (atStart === atEnd.value) return walk.received === atEnd.value ? 'proven' : 'differs'
+  // The set moved under the walk: what lies between its two sizes can be neither proven nor refuted by counting.
+  const [least, most] = [Math.min(atStart, atEnd.value), Math.max(atStart, atEnd.value)]
+  return walk.received >= least && walk.received <= most ? 'unproven' : 'differs'
 }

@@ -203,6 +203,7 @@ async function report(run: Run, options: WorkerOptions, deps: WorkerDeps): Promi
     rows: run.rows,
     done: run.done,
     died: run.died,
+    differing: run.differing,
     retrying: run.retrying,
     refused: run.refused,
     closed,

@@ -30,7 +30,7 @@ streams:
     columns: { iata: text, name: text, city: text, state: text, country: text,
       latitude: double precision, longitude: double precision }
   weather:
-    path: /weather
+    request: { path: /weather, query: { _page: '1' } }
     paginate: { link: next, size: _limit }
     count: header X-Total-Count
     key: [location, date]
@@ -40,8 +40,8 @@ streams:
     path: /movies
     paginate: { page: _page, size: _limit, end: { short_page: true } }
     key: number
-    columns: { number: int, title: { type: text, from: Title }, rating: { type: text,
-      from: 'MPAA Rating' }, votes: { type: int, from: 'IMDB Votes' }, all: { type: jsonb, from: $ } }
+    columns: { number: int, title: { type: text, from: Title }, votes: { type: int,
+      from: 'IMDB Votes' }, all: { type: jsonb, from: $ } }
 `
 
 let server: ChildProcess
