@@ -1,10 +1,12 @@
-// The demo as a user runs it, from the built program: twice, stopped in the middle, killed in the middle.
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+// The demo as a user runs it, from the built program: twice, stopped and killed in the middle, after its tasks died.
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { writeWorkspace } from '../../src/demo/place.js'
+import { startSimulated } from '../../src/demo/simulated.js'
 
 const program = fileURLToPath(new URL('../../bin/run.js', import.meta.url))
 
@@ -92,8 +94,12 @@ it('stops its commands and its service on SIGINT, and goes on where it stopped',
   expect(again.exitCode).toBe(0)
 })
 
-it('goes on after kill -9, although its worker lived on without a service', { timeout: 240_000 }, async () => {
-  const running = demo()
+it('goes on after kill -9, while its worker lives on without a service', { timeout: 240_000 }, async () => {
+  // Without pipes: the worker that lives on would keep them open, and the end of the demo unseen.
+  const running = execa(process.execPath, [program, 'demo', '--directory', directory], {
+    reject: false,
+    stdio: 'ignore',
+  })
   await expect.poll(requestsSeen, { timeout: 60_000, interval: 50 }).toBeGreaterThan(8)
   running.kill('SIGKILL')
   await running
@@ -103,4 +109,25 @@ it('goes on after kill -9, although its worker lived on without a service', { ti
   expect(again.exitCode).toBe(0)
   const { streams } = await statusOf()
   expect(streams).toMatchObject([{ ready: 0, leased: 0, done: 6, dead: 0 }])
+})
+
+it('puts tasks back that died while there was no service', { timeout: 180_000 }, async () => {
+  const simulated = await startSimulated(directory, null)
+  await simulated.close()
+  await writeWorkspace(directory, simulated.port)
+  const settings = join(directory, 'backfill.yaml')
+  const impatient = (await readFile(settings, 'utf8')).replace(
+    'sources:',
+    'defaults: { retries: 0, attempts: 1 }\nsources:',
+  )
+  await writeFile(settings, impatient)
+  await execa(process.execPath, [program, 'seed', '--workspace', directory])
+  const worker = await execa(process.execPath, [program, 'worker', '--workspace', directory], { reject: false })
+  expect(worker.exitCode).toBe(3)
+  expect((await statusOf()).streams).toMatchObject([{ dead: 6 }])
+
+  const again = await demo()
+  expect(again.all).toContain('$ backfill retry')
+  expect(again.all).toContain(everythingEqual)
+  expect(again.exitCode).toBe(0)
 })
