@@ -4,7 +4,7 @@
  */
 import { tildeDecode, tildeEncode } from './tilde.js'
 
-export const tableColumns = [
+const tableColumns = [
   'id',
   'meeting',
   'date',
