@@ -14,6 +14,7 @@ import type { Clock, LockHolder, WorkspaceLock } from '../domain/ports.js'
 const contentionMs = 200
 /** Only what a stranger's tool would call stale: a rival of our own asks the kernel first. */
 const staleMs = 60_000
+const renewMs = 5_000
 
 /** Referenced from here as long as they are held: a collected handle would take the lock with it. */
 const heldHandles = new Set<Database.Database>()
@@ -57,6 +58,7 @@ async function acquire(paths: LockPaths, claim: Claim): ReturnType<WorkspaceLock
       lockfilePath: paths.folder,
       realpath: false,
       stale: staleMs,
+      update: renewMs,
       retries: 0,
       onCompromised: (error) => lost.abort(error),
     })

@@ -171,17 +171,29 @@ function openReader(file: string): Database.Database {
  * file is whole: it is read into memory, its header's two journal bytes set to "no WAL".
  */
 function openReadOnly(file: string): Database.Database {
-  const db = new Database(file, { readonly: true, timeout: busyTimeoutMs })
+  let db: Database.Database | null = null
   try {
+    db = new Database(file, { readonly: true, timeout: busyTimeoutMs })
     fileVersion(db)
     return db
   } catch (error) {
-    db.close()
-    const cannotOpen = error instanceof Database.SqliteError && error.code.startsWith('SQLITE_CANTOPEN')
-    if (!cannotOpen || hasLog(file)) throw error
-    const bytes = readFileSync(file)
+    db?.close()
+    const isRefused = error instanceof Database.SqliteError && /^SQLITE_(CANTOPEN|READONLY|PERM)/.test(error.code)
+    if (!isRefused || hasLog(file)) throw error
+    const bytes = readWhole(file)
     bytes.fill(1, 18, 20)
     return new Database(bytes, { readonly: true })
+  }
+}
+
+function readWhole(file: string): Buffer {
+  try {
+    return readFileSync(file)
+  } catch (error) {
+    throw new ConfigError('queue_unreadable', `read "${file}" failed: ${errorCode(error)}`, {
+      hint: 'run as the owner of the workspace, or let others read its queue',
+      cause: error,
+    })
   }
 }
 

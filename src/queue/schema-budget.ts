@@ -18,8 +18,8 @@ create table budget_booking (
   constraint budget_booking_ends_after_it_was_sent check (ends_at >= sent_at)
 ) strict;
 
+-- Windows look back from its end; what is under way lies behind it, in the future.
 create index budget_booking_by_end on budget_booking (key, ends_at, purpose);
-create index budget_booking_open on budget_booking (key, number) where is_open = 1;
 create index budget_booking_by_sending on budget_booking (key, sent_at);
 
 create table budget_gate (

@@ -65,7 +65,7 @@ export async function seed(queue: Queue, tasks: readonly NewTask[], options = pl
 }
 
 function idsOf(leases: readonly Lease[]): (string | undefined)[] {
-  return leases.map(({ task }) => task.partition['user_id'])
+  return leases.map(({ task }) => task.partition.user_id)
 }
 
 async function countsOf(
@@ -117,7 +117,7 @@ export function describeQueue(driver: string, open: () => QueueUnderTest): void 
         expect(await seed(queue, userTasks([1, 2]))).toMatchObject({ created: 2, openCount: 0 })
         const again = await seed(queue, userTasks([2, 3, 3]))
         expect(again).toMatchObject({ created: 1, superseded: 0, openCount: 2 })
-        expect(again.open.map(({ partition }) => partition['user_id'])).toEqual(['2', '3'])
+        expect(again.open.map(({ partition }) => partition.user_id)).toEqual(['2', '3'])
         expect((await countsOf(queue, users)).ready).toBe(3)
       })
 
@@ -253,7 +253,7 @@ export function describeQueue(driver: string, open: () => QueueUnderTest): void 
           released(d),
         )
         const tasks = await queue.tasks({ limit: 10 })
-        const byId = new Map(tasks.map((task) => [task.partition['user_id'], task]))
+        const byId = new Map(tasks.map((task) => [task.partition.user_id, task]))
         expect(byId.get('1')).toMatchObject({
           state: 'done',
           proof: 'differs',
@@ -356,7 +356,7 @@ export function describeQueue(driver: string, open: () => QueueUnderTest): void 
         await claim(1, { runId: 'run-2' })
         const result = await queue.reclaim('run-2')
         expect(result.dead).toEqual([])
-        expect(result.reclaimed.map(({ partition }) => partition['user_id'])).toEqual(['1'])
+        expect(result.reclaimed.map(({ partition }) => partition.user_id)).toEqual(['1'])
         expect(await countsOf(queue, users)).toMatchObject({ ready: 1, leased: 1 })
       })
 

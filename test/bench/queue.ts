@@ -1,0 +1,148 @@
+/**
+ * Measures claim and settle in calls of ten (ten settled, ten claimed, one commit with synchronous=FULL) on this folder's disk: at 10,000 tasks,
+ * at 1,000,000, and at 1,000,000 of which half are due only tomorrow at a higher priority; and what a warm `status` reads there.
+ * Run: npx tsx test/bench/queue.ts [folder]. Exits 1 below the targets.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { systemClock } from '../../src/clock/system-clock.js'
+import { type Lease, noTotals, type Outcome } from '../../src/domain/task.js'
+import { type OpenQueue, openQueue } from '../../src/queue/queue.js'
+
+const targets = { tasksPerSecond: 20_000, ratio: 0.7 }
+const perCall = 10
+const measuredTasks = 5_000
+const rounds = 5
+const filter = { streams: [{ source: 'bench', stream: 'users' }], partitions: {} }
+const runId = 'bench-run'
+
+interface Scene {
+  readonly name: string
+  readonly tasks: number
+  readonly laterTasks: number
+}
+const scenes: readonly Scene[] = [
+  { name: '10,000 tasks', tasks: 10_000, laterTasks: 0 },
+  { name: '1,000,000 tasks', tasks: 1_000_000, laterTasks: 0 },
+  { name: '1,000,000 tasks, half due tomorrow at a higher priority', tasks: 1_000_000, laterTasks: 500_000 },
+]
+
+const folder = mkdtempSync(join(process.argv[2] ?? process.cwd(), '.bench-'))
+try {
+  process.exitCode = await measureAll()
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}
+
+async function measureAll(): Promise<number> {
+  const rates: number[] = []
+  for (const [index, scene] of scenes.entries()) {
+    const file = join(folder, `queue-${index}.db`)
+    const filling = Date.now()
+    await fill(file, scene)
+    const filledMs = Date.now() - filling
+    const rate = await measure(file)
+    rates.push(rate)
+    const statusMs = await measureStatus(file)
+    const ratio = rate / (rates[0] ?? rate)
+    print(
+      `${scene.name}: ${Math.round(rate)} tasks/s, ${ratio.toFixed(2)} of the first, status read in ${statusMs.toFixed(1)} ms (filled in ${filledMs} ms)`,
+    )
+  }
+  const [first = 0, ...others] = rates
+  const isFastEnough = rates.every((rate) => rate >= targets.tasksPerSecond)
+  const isEvenEnough = others.every((rate) => rate >= targets.ratio * first)
+  print(
+    `targets: ${targets.tasksPerSecond} tasks/s ${verdict(isFastEnough)}, ${targets.ratio} of the first ${verdict(isEvenEnough)}`,
+  )
+  return isFastEnough && isEvenEnough ? 0 : 1
+}
+
+function open(file: string): OpenQueue {
+  return openQueue({ file, mode: 'create', clock: systemClock, timezone: 'UTC' })
+}
+
+async function fill(file: string, scene: Scene): Promise<void> {
+  const queue = open(file)
+  const backfill = await queue.beginBackfill({ scope: 'bench', fingerprint: 'bench', reason: 'seed' })
+  for (let from = 0; from < scene.tasks; from += 10_000) {
+    const isLater = from < scene.laterTasks
+    const tasks = Array.from({ length: Math.min(10_000, scene.tasks - from) }, (_, index) => ({
+      source: 'bench',
+      stream: 'users',
+      partition: { user_id: String(from + index) },
+      priority: isLater ? 10 : 0,
+    }))
+    await queue.enqueue(backfill, tasks, { supersede: false, skipDone: false })
+  }
+  await queue.finishPlanning(backfill)
+  for (let left = scene.laterTasks; left > 0; ) left -= await postpone(queue)
+  queue.close()
+}
+
+async function postpone(queue: OpenQueue): Promise<number> {
+  const leases = await queue.settleAndClaim({ settle: [], limit: 10_000, filter, runId, hasSuspect: false })
+  const readyAt = systemClock.now() + 86_400_000
+  const settle = leases.map(
+    (lease): Outcome => ({
+      ...base(lease),
+      kind: 'later',
+      readyAt,
+      code: 'bench',
+      message: 'wait until tomorrow',
+      hint: null,
+    }),
+  )
+  await queue.settleAndClaim({ settle, limit: 0, filter, runId, hasSuspect: false })
+  return leases.length
+}
+
+function base(lease: Lease): Pick<Outcome, 'lease' | 'progress' | 'attempts' | 'workedMs'> {
+  const totals = { ...noTotals, pages: 1, received: 100, created: 100 }
+  return { lease, attempts: 0, workedMs: 250, progress: { totals, requests: 1, expected: 100, cursor: null } }
+}
+
+async function measure(file: string): Promise<number> {
+  const queue = open(file)
+  const rates: number[] = []
+  let held: readonly Lease[] = []
+  for (let round = 0; round < rounds; round += 1) {
+    const begin = performance.now()
+    for (let moved = 0; moved < (measuredTasks / (rounds * 2)) * 2; moved += perCall) held = await step(queue, held)
+    rates.push(measuredTasks / rounds / ((performance.now() - begin) / 1_000))
+  }
+  queue.close()
+  return median(rates)
+}
+
+function step(queue: OpenQueue, held: readonly Lease[]): Promise<readonly Lease[]> {
+  const settle = held.map((lease): Outcome => ({ ...base(lease), kind: 'done', proof: 'proven' }))
+  return queue.settleAndClaim({ settle, limit: perCall, filter, runId, hasSuspect: false })
+}
+
+async function measureStatus(file: string): Promise<number> {
+  const times: number[] = []
+  for (let round = 0; round < rounds; round += 1) {
+    const begin = performance.now()
+    const queue = openQueue({ file, mode: 'read', clock: systemClock, timezone: 'UTC' })
+    await queue.counts()
+    await queue.runs(5)
+    await queue.tasks({ states: ['dead', 'leased'], limit: 20 })
+    await queue.nextDueAt(filter)
+    queue.close()
+    times.push(performance.now() - begin)
+  }
+  return median(times)
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
+}
+
+function verdict(isMet: boolean): string {
+  return isMet ? 'met' : 'MISSED'
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`)
+}
