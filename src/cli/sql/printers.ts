@@ -38,6 +38,8 @@ export function tablePrinter(look: { readonly ink: Ink; readonly columns: number
       return rows.length >= tableRows ? flush() : ''
     },
     done: (command, rowCount) => {
+      // `copy … to stdout`: what follows the data would belong to it.
+      if (command === 'COPY') return ''
       if (names === null) return `${rowCount === null ? command : `${command} ${rowCount}`}\n`
       const text = flush() + look.ink.dim(`(${plural(rowCount ?? 0, 'row')})\n`)
       names = null

@@ -1,6 +1,6 @@
 /** The budget's part of `backfill status`: each window of each budget, used and left, and until when a gate is shut. */
 import type { BudgetStatus, StatusReport } from '../../status/types.js'
-import { renderTable } from '../table.js'
+import { renderColumns } from '../columns.js'
 import { clean, count, duration, limitText, plural } from '../text.js'
 import { clockText } from '../zone.js'
 import type { Look } from './view.js'
@@ -14,7 +14,7 @@ export function budgetLines(report: StatusReport, look: Look): readonly string[]
     if (column === 0) return ink.bold(text)
     return column === 4 && text.startsWith('closed') ? ink.yellow(text) : text
   }
-  return renderTable({
+  return renderColumns({
     head: ['BUDGET', 'LIMIT', 'USED', 'LEFT', 'GATE'],
     rows,
     right: [2, 3],

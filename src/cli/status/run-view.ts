@@ -1,7 +1,7 @@
 /** The last runs, newest first; a row of idle ones (cron's "nothing due") is one line. */
 import type { RunRecord } from '../../domain/ports.js'
 import type { StatusReport } from '../../status/types.js'
-import { renderTable } from '../table.js'
+import { renderColumns } from '../columns.js'
 import { clean, count, duration } from '../text.js'
 import { clockText } from '../zone.js'
 import type { Look } from './view.js'
@@ -18,7 +18,7 @@ export function runLines(report: StatusReport, look: Look): readonly string[] {
     if (row === null || text === '0' || text === '-') return ink.dim(text)
     return column === 6 && text.startsWith('exit') ? ink.yellow(text) : text
   }
-  return renderTable({ head, rows, right: [1, 2, 3, 4, 5], flexible: 6, columns, paint })
+  return renderColumns({ head, rows, right: [1, 2, 3, 4, 5], flexible: 6, columns, paint })
 }
 
 interface RunGroup {

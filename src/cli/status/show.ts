@@ -11,9 +11,6 @@ import { columnsOf, inkFor } from '../ink.js'
 import { withOpened } from '../opened.js'
 import { say, sayJson } from '../say.js'
 import type { Stop } from '../signals.js'
-import { statusDocument, taskDocument } from './document.js'
-import { taskLines } from './task-view.js'
-import { statusLines } from './view.js'
 
 export interface StatusFlags {
   readonly json: boolean | undefined
@@ -42,8 +39,10 @@ export async function showStatus(reading: StatusReading, stop: Stop): Promise<nu
     if (reading.flags.task !== undefined) return showTask(reading.flags.task, queue, reading.flags)
     if (reading.flags.watch) return watch(reading, queue, stop)
     const report = await ask(reading, queue)
-    if (reading.flags.json === true) sayJson(statusDocument(report, reading.workspace))
-    else for (const line of draw(reading, report)) say(line)
+    if (reading.flags.json === true) {
+      const { statusDocument } = await import('./document.js')
+      sayJson(statusDocument(report, reading.workspace))
+    } else say((await draw(reading, report)).join('\n'))
     return reading.flags.check && report.problems.length > 0 ? exitCodes.attention : exitCodes.done
   })
 }
@@ -55,7 +54,8 @@ async function ask(reading: StatusReading, queue: OpenQueue): Promise<StatusRepo
   return status(request, { queue, budget: queue.budget, clock: systemClock, isAlive })
 }
 
-function draw({ workspace, flags }: StatusReading, report: StatusReport): readonly string[] {
+async function draw({ workspace, flags }: StatusReading, report: StatusReport): Promise<readonly string[]> {
+  const { statusLines } = await import('./view.js')
   return statusLines(report, {
     ink: inkFor(process.stdout),
     columns: columnsOf(process.stdout),
@@ -74,14 +74,14 @@ async function showTask(name: string, queue: OpenQueue, flags: StatusFlags): Pro
     throw new ConfigError('unknown_task', `show task "${name}" found no such task`, {
       hint: 'numbers are in "backfill status" and in the log',
     })
-  if (flags.json === true) sayJson({ task: taskDocument(task) })
-  else
-    for (const line of taskLines(task, {
-      ink: inkFor(process.stdout),
-      columns: columnsOf(process.stdout),
-      now: Date.now(),
-    }))
-      say(line)
+  if (flags.json === true) {
+    const { taskDocument } = await import('./document.js')
+    sayJson({ task: taskDocument(task) })
+  } else {
+    const { taskLines } = await import('./task-view.js')
+    const look = { ink: inkFor(process.stdout), columns: columnsOf(process.stdout), now: Date.now() }
+    say(taskLines(task, look).join('\n'))
+  }
   return flags.check && task.state === 'dead' ? exitCodes.attention : exitCodes.done
 }
 
@@ -96,7 +96,7 @@ async function watch(reading: StatusReading, queue: OpenQueue, stop: Stop): Prom
   process.stdout.write(`${hideCursor}\u001b[2J`)
   try {
     while (!stop.signal.aborted) {
-      const lines = draw(reading, await ask(reading, queue)).slice(0, Math.max(5, process.stdout.rows - 1))
+      const lines = (await draw(reading, await ask(reading, queue))).slice(0, Math.max(5, process.stdout.rows - 1))
       process.stdout.write(`${home}${lines.map((line) => `${line}${clearLine}`).join('\n')}\n${clearBelow}`)
       await systemClock.sleep(redrawMs, stop.signal).catch(() => undefined)
     }

@@ -1,7 +1,7 @@
 /** The streams' part of `backfill status`: one row of numbers each, and below it how far, how well and how many rows. */
 import type { StatusReport, StreamStatus } from '../../status/types.js'
+import { renderColumns } from '../columns.js'
 import type { Ink } from '../ink.js'
-import { renderTable } from '../table.js'
 import { count, duration, percent, wrap } from '../text.js'
 import { clockText } from '../zone.js'
 import type { Look } from './view.js'
@@ -14,7 +14,7 @@ export function streamLines(report: StatusReport, look: Look): readonly string[]
   const { ink, columns } = look
   if (report.streams.length === 0) return []
   const rows = report.streams.map((stream) => row(stream, report.at))
-  const lines = renderTable({ head, rows, right: [1, 2, 3, 4, 5, 6, 7], columns, paint: painter(ink) })
+  const lines = renderColumns({ head, rows, right: [1, 2, 3, 4, 5, 6, 7], columns, paint: painter(ink) })
   const [title = '', ...body] = lines
   return [title, ...report.streams.flatMap((stream, index) => [body[index] ?? '', ...details(stream, report, look)])]
 }

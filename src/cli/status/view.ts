@@ -5,8 +5,8 @@
 import { partitionLabel } from '../../domain/partition.js'
 import type { Task } from '../../domain/task.js'
 import type { StatusReport } from '../../status/types.js'
+import { renderColumns } from '../columns.js'
 import type { Ink } from '../ink.js'
-import { renderTable } from '../table.js'
 import { clean, count, duration, plural, shorten, wrap } from '../text.js'
 import { clockText, fullTime } from '../zone.js'
 import { budgetLines } from './budget-view.js'
@@ -82,7 +82,7 @@ function runningLines(report: StatusReport, look: Look): readonly string[] {
     progressText(task),
     task.leasedAt === null ? '' : duration(report.at - task.leasedAt),
   ])
-  const lines = renderTable({
+  const lines = renderColumns({
     head: ['RUNNING', 'STREAM', 'PARTITION', 'PROGRESS', 'FOR'],
     rows,
     right: [4],
@@ -104,7 +104,7 @@ function selectedLines(report: StatusReport, look: Look): readonly string[] {
     stateText(task, report.at),
     progressText(task),
   ])
-  return renderTable({
+  return renderColumns({
     head: ['TASK', 'STREAM', 'PARTITION', 'STATE', 'PROGRESS'],
     rows,
     flexible: 2,

@@ -108,7 +108,7 @@ async function work(asked: WorkerAsked, { opened, queue, signal, lost, stop }: W
     },
   )
   screen.close()
-  const failed = lost.aborted ? lockLost(report) : report
+  const failed = named(lost.aborted ? lockLost(report) : report, stop)
   const exitCode = exitCodeOf(failed, stop)
   await queue.touchRun(runId, {
     requests: report.requests,
@@ -116,10 +116,10 @@ async function work(asked: WorkerAsked, { opened, queue, signal, lost, stop }: W
     dead: report.died.length,
     rows: report.rows,
   })
-  await queue.endRun(runId, { exitCode, reason: reasonOf(failed, stop) })
+  await queue.endRun(runId, { exitCode, reason: failed.reason })
   if (report.end !== 'nothing due')
     log('info', 'run ended', {
-      reason: reasonOf(failed, stop),
+      reason: failed.reason,
       exit_code: exitCode,
       requests: report.requests,
       rows: report.rows,
@@ -179,12 +179,12 @@ function exitCodeOf(report: WorkerReport, stop: Stop): number {
   return stop.exitCode() ?? exitCodes.done
 }
 
-function reasonOf(report: WorkerReport, stop: Stop): string {
+/** The reason as `status` and the summary give it: the failure before the signal, the signal before the rest. */
+function named(report: WorkerReport, stop: Stop): WorkerReport {
   const name = stop.name()
-  if (report.failure !== null) return report.failure.message
-  const refused = report.refused[0]
-  if (refused !== undefined) return refused.error.message
-  return name === null ? report.reason : `signal ${name}`
+  const failure = report.failure ?? report.refused[0]?.error
+  if (failure !== undefined) return { ...report, reason: failure.message }
+  return name === null ? report : { ...report, reason: `signal ${name}` }
 }
 
 /** People at a terminal get a summary; cron gets nothing but news: what died, what was refused, what failed. */

@@ -6,7 +6,7 @@ import type { MultiBar, SingleBar } from 'cli-progress'
 import type { Task } from '../../domain/task.js'
 import type { WorkerEvent } from '../../worker/types.js'
 import type { Asked } from '../asked.js'
-import { columnsOf, type Ink } from '../ink.js'
+import { columnsOf } from '../ink.js'
 import { labelOf } from '../task-text.js'
 import { clean, count, plural, shorten, width } from '../text.js'
 import { clockText } from '../zone.js'
@@ -21,107 +21,127 @@ export async function openWorkerScreen(
   asked: Pick<Asked<{ readonly json: boolean | undefined }>, 'flags' | 'streams'>,
 ): Promise<WorkerScreen> {
   if (!process.stderr.isTTY || asked.flags.json === true) return { show: () => undefined, close: () => undefined }
-  const { inkFor } = await import('../ink.js')
   const { default: progress } = await import('cli-progress')
   const bars = new progress.MultiBar(
     {
       stream: process.stderr,
       clearOnComplete: true,
       hideCursor: true,
-      // Without these, it draws nothing until a bar is full, and listens to SIGINT itself.
-      forceRedraw: true,
+      // It would listen to SIGINT itself, and the worker still draws while it ends.
       gracefulExit: false,
+      // The removal of a bar clears those below it; unchanged ones would stay away.
+      forceRedraw: true,
       format: '  {bar} {what}',
-      barsize: 16,
+      barsize: barColumns,
       fps: 4,
     },
     progress.Presets.shades_classic,
   )
-  return screenOn(bars, { ink: inkFor(process.stderr), dimensions: dimensionsOf(asked.streams) })
+  const screen = new Bars(bars, asked.streams)
+  return { show: (event) => screen.show(event), close: () => screen.close() }
 }
 
-interface Style {
-  readonly ink: Ink
-  readonly dimensions: (task: Task) => { readonly dimensions: readonly string[] } | undefined
-}
+const barColumns = 16
 
-function dimensionsOf(streams: Asked<unknown>['streams']): Style['dimensions'] {
-  return (task) => streams.find(({ stream }) => stream.source === task.source && stream.name === task.stream)?.stream
-}
+class Bars {
+  readonly #bars: MultiBar
+  readonly #streams: Asked<unknown>['streams']
+  readonly #running = new Map<string, SingleBar>()
 
-function screenOn(bars: MultiBar, style: Style): WorkerScreen {
-  const running = new Map<string, SingleBar>()
-  const line = (text: string): void => {
-    // The bars are drawn over the last lines: a line goes above them, filled so that nothing of a bar remains.
-    bars.log(`${text}${' '.repeat(Math.max(0, columnsOf(process.stderr) - width(text) - 1))}\n`)
+  constructor(bars: MultiBar, streams: Asked<unknown>['streams']) {
+    this.#bars = bars
+    this.#streams = streams
   }
-  const drop = (task: Task): void => {
-    const bar = running.get(task.id)
-    if (bar !== undefined) bars.remove(bar)
-    running.delete(task.id)
-  }
-  const show = (event: WorkerEvent): void => {
+
+  show(event: WorkerEvent): void {
     switch (event.type) {
       case 'started':
-        running.set(
-          event.task.id,
-          bars.create(event.task.expected ?? 0, event.task.totals.received, { what: barText(event.task, style) }),
-        )
-        return
-      case 'progress': {
-        const { totals, expected } = event.progress
-        const bar = running.get(event.task.id)
-        bar?.setTotal(expected ?? Math.max(1, totals.received * 2))
-        bar?.update(totals.received, { what: barText({ ...event.task, totals, expected }, style) })
-        return
-      }
+        return this.#start(event.task)
+      case 'progress':
+        return this.#move(event.task, event.progress)
       case 'ended':
-        drop(event.task)
-        line(endedText(event, style))
-        return
+        // The line before its bar goes: what is logged appears with the next drawing, which the removal does.
+        this.#line(this.#endText(event))
+        return this.#drop(event.task.id)
       case 'waiting':
-        line(
-          style.ink.dim(
-            `waiting until ${clockText(event.until, Date.now())}${event.source === null ? '' : ` for the budget of ${event.source}`}`,
-          ),
-        )
-        return
+        return this.#line(waitText(event))
       case 'reclaimed':
-        line(`${plural(event.tasks.length, 'task')} taken back from a worker that died`)
-        return
+        return this.#line(`${plural(event.tasks.length, 'task')} taken back from a worker that died`)
       case 'unknown fields':
-        line(`${event.source}.${event.stream} sends fields that no column names: ${clean(event.fields.join(', '))}`)
+        return this.#line(
+          `${event.source}.${event.stream} sends fields that no column names: ${event.fields.join(', ')}`,
+        )
     }
   }
-  return { show, close: () => bars.stop() }
-}
 
-function barText(task: Task, style: Style): string {
-  const rows =
-    task.expected === null
-      ? plural(task.totals.received, 'row')
-      : `${count(task.totals.received)} of ${count(task.expected)} rows`
-  return shorten(`#${task.number} ${nameOf(task, style)}  ${rows}`, columnsOf(process.stderr) - 20)
-}
+  close(): void {
+    for (const id of [...this.#running.keys()]) this.#drop(id)
+    this.#bars.stop()
+  }
 
-function endedText({ task, outcome }: Extract<WorkerEvent, { type: 'ended' }>, style: Style): string {
-  const { ink } = style
-  const name = `#${task.number} ${nameOf(task, style)}`
-  const rows = plural(outcome.progress.totals.received, 'row')
-  switch (outcome.kind) {
-    case 'done':
-      return `${ink.green('done')} ${name}  ${rows}, ${outcome.proof}`
-    case 'dead':
-      return `${ink.red('dead')} ${name}  ${outcome.code}: ${clean(outcome.message)}`
-    case 'later':
-      return `${ink.yellow('later')} ${name}  at ${clockText(outcome.readyAt, Date.now())}: ${clean(outcome.message)}`
-    case 'released':
-      return `${ink.dim('released')} ${name}  ${rows} so far`
+  #start(task: Task): void {
+    const total = totalOf(task)
+    this.#running.set(task.id, this.#bars.create(total, task.totals.received, { what: this.#barText(task) }))
+  }
+
+  #move(task: Task, progress: Pick<Task, 'totals' | 'expected'>): void {
+    const now: Task = { ...task, totals: progress.totals, expected: progress.expected }
+    const bar = this.#running.get(task.id)
+    bar?.setTotal(totalOf(now))
+    bar?.update(now.totals.received, { what: this.#barText(now) })
+  }
+
+  #drop(id: string): void {
+    const bar = this.#running.get(id)
+    if (bar === undefined) return
+    this.#running.delete(id)
+    this.#bars.remove(bar)
+    // A timer of bars that are not there would keep the process.
+    if (this.#running.size === 0) this.#bars.stop()
+  }
+
+  /** Above the bars. Neither longer than the terminal nor shorter than the bar it replaces: both would leave remains. */
+  #line(text: string): void {
+    const columns = columnsOf(process.stderr) - 1
+    const line = shorten(clean(text), columns)
+    if (this.#running.size === 0) process.stderr.write(`${line}\n`)
+    else this.#bars.log(`${line}${' '.repeat(Math.max(0, columns - width(line)))}\n`)
+  }
+
+  #barText(task: Task): string {
+    const received = count(task.totals.received)
+    const rows = task.expected === null ? `${received} rows` : `${received} of ${count(task.expected)} rows`
+    return shorten(`${this.#nameOf(task)}  ${rows}`, columnsOf(process.stderr) - barColumns - 4)
+  }
+
+  #endText({ task, outcome }: Extract<WorkerEvent, { type: 'ended' }>): string {
+    const name = this.#nameOf(task)
+    const rows = plural(outcome.progress.totals.received, 'row')
+    switch (outcome.kind) {
+      case 'done':
+        return `done      ${name}  ${rows}, ${outcome.proof}`
+      case 'dead':
+        return `dead      ${name}  ${outcome.code}: ${outcome.message}`
+      case 'later':
+        return `later     ${name}  at ${clockText(outcome.readyAt, Date.now())}: ${outcome.message}`
+      case 'released':
+        return `released  ${name}  ${rows} so far`
+    }
+  }
+
+  #nameOf(task: Task): string {
+    const known = this.#streams.find(({ stream }) => stream.source === task.source && stream.name === task.stream)
+    const label = labelOf(task, known?.stream)
+    const stream = `${task.source}.${task.stream}`
+    return label === stream ? `#${task.number} ${stream}` : `#${task.number} ${stream} ${label}`
   }
 }
 
-function nameOf(task: Task, style: Style): string {
-  const label = labelOf(task, style.dimensions(task))
-  const stream = `${task.source}.${task.stream}`
-  return label === stream ? stream : `${stream} ${label}`
+/** Without a count the bar fills half at most: it must not look finished. */
+function totalOf(task: Pick<Task, 'totals' | 'expected'>): number {
+  return Math.max(1, task.expected ?? task.totals.received * 2)
+}
+
+function waitText({ until, source }: Extract<WorkerEvent, { type: 'waiting' }>): string {
+  return `waiting until ${clockText(until, Date.now())}${source === null ? '' : ` for the budget of ${source}`}`
 }
