@@ -7,19 +7,24 @@ export interface Renamed {
   readonly value: unknown
   /** From a canonical path (as JSON) to the key as written; only where it differs. */
   readonly writtenKeys: ReadonlyMap<string, string>
-  /** Keys that were given in both spellings. */
-  readonly twice: readonly { readonly path: KeyPath; readonly written: string }[]
+  /** Keys that cannot stand: given in both spellings, or `__proto__`, which objects lose. */
+  readonly refused: readonly RefusedKey[]
+}
+export interface RefusedKey {
+  readonly path: KeyPath
+  readonly expected: string
+  readonly found: string
 }
 
 /** The value with the keys that the schema names in camelCase. Free keys (columns, parameters, headers, values) stay as they are. */
 export function canonicalKeys(raw: unknown, schema: z.ZodType): Renamed {
-  const renaming: Renaming = { writtenKeys: new Map(), twice: [] }
+  const renaming: Renaming = { writtenKeys: new Map(), refused: [] }
   return { value: rename(raw, placeOf(schema), { path: [], renaming }), ...renaming }
 }
 
 interface Renaming {
   readonly writtenKeys: Map<string, string>
-  readonly twice: { readonly path: KeyPath; readonly written: string }[]
+  readonly refused: RefusedKey[]
 }
 interface Position {
   readonly path: KeyPath
@@ -36,12 +41,17 @@ function rename(value: unknown, place: Place, position: Position): unknown {
   for (const [written, child] of Object.entries(value)) {
     const key = keys.has(camelCase(written)) ? camelCase(written) : written
     const at = step(position, key)
-    if (renamed.has(key)) position.renaming.twice.push({ path: at.path, written })
+    const refusal = refusalOf(written, renamed.has(key))
+    if (refusal !== null) position.renaming.refused.push({ path: at.path, ...refusal })
     if (key !== written) position.renaming.writtenKeys.set(JSON.stringify(at.path), written)
     renamed.set(key, rename(child, placeAt(place, key), at))
   }
-  // Not by assignment: "__proto__" as a column name must stay a key.
   return Object.fromEntries(renamed)
+}
+
+function refusalOf(written: string, isTwice: boolean): Omit<RefusedKey, 'path'> | null {
+  if (written === '__proto__') return { expected: 'another name', found: '"__proto__"' }
+  return isTwice ? { expected: 'the key once', found: `"${written}" in two spellings` } : null
 }
 
 function step({ path, renaming }: Position, key: string | number): Position {

@@ -14,8 +14,8 @@ import {
 } from 'yaml'
 import type { z } from 'zod'
 import { canonicalKeys } from './canonical-keys.js'
-import { type DefinitionDocument, type KeyPath, type Mistakes, writePath } from './document.js'
-import { snakeCase } from './schema-keys.js'
+import { type DefinitionDocument, type KeyPath, type Mistakes, valueIn, writePath } from './document.js'
+import { knownKeys, placeAt, placeOf, snakeCase } from './schema-keys.js'
 
 /** Where a scalar's text stands in the file, in UTF-16 units; for values that must not be copied anywhere. */
 export interface TextRange {
@@ -45,9 +45,12 @@ export function readYaml(
   const places = new Map<string, Place>()
   const raw = yaml.errors.length > 0 ? null : collect(yaml.contents, { yaml, lines, places, depth: 0 }, [])
   if (yaml.errors.length > 0) return refuseSyntax(yaml, { file, lines, mistakes: options.mistakes })
-  const { value, writtenKeys, twice } = canonicalKeys(raw ?? {}, options.schema)
+  const { value, writtenKeys, refused } = canonicalKeys(raw ?? {}, options.schema)
   const spelled = (path: KeyPath): KeyPath =>
-    path.map((step, index) => writtenKeys.get(JSON.stringify(path.slice(0, index + 1))) ?? step)
+    path.map((step, index) => {
+      const upTo = path.slice(0, index + 1)
+      return writtenKeys.get(JSON.stringify(upTo)) ?? spellMissing(step, { upTo, value, schema: options.schema })
+    })
   const document: YamlDocument = {
     file,
     value,
@@ -56,10 +59,18 @@ export function readYaml(
     lineOf: (path) => nearestPlace(places, spelled(path))?.line ?? 1,
     rangeOf: (path) => places.get(JSON.stringify(spelled(path)))?.range ?? null,
   }
-  for (const { path, written } of twice) {
-    options.mistakes.add(document, path, { expected: 'the key once', found: `"${written}" in two spellings` })
-  }
+  for (const { path, ...refusal } of refused) options.mistakes.add(document, path, refusal)
   return document
+}
+
+/** A key that is not there is spelled as it should have been written, where it is one of the schema's. */
+function spellMissing(
+  step: string | number,
+  { upTo, value, schema }: { readonly upTo: KeyPath; readonly value: unknown; readonly schema: z.ZodType },
+): string | number {
+  if (typeof step === 'number' || valueIn(value, upTo) !== undefined) return step
+  const parent = upTo.slice(0, -1).reduce(placeAt, placeOf(schema))
+  return knownKeys(parent).includes(step) ? snakeCase(step) : step
 }
 
 interface Place {

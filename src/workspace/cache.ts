@@ -51,7 +51,15 @@ export function writeCache(
     chmodSync(draft, 0o600)
     renameSync(draft, path)
   } catch {
+    discard(draft)
+  }
+}
+
+function discard(draft: string): void {
+  try {
     rmSync(draft, { force: true })
+  } catch {
+    // Where nothing could be written there is nothing to take away.
   }
 }
 

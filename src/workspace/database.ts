@@ -48,27 +48,29 @@ function readSetting(setting: string, environment: Environment, origin: string):
 
 function fromVariable(name: string, environment: Environment): ResolvedDatabase {
   const value = variable(environment, name)
-  if (value !== null) return fromAddress(value, {}, name)
+  // A variable's value is taken as it is: a password may hold a dollar sign.
+  if (value !== null) return checkedAddress(value, name)
   const message = `open the database found no variable "${name}" in the environment or .env`
   return problem('missing_environment', message, `set ${name} in .env, like ${name}=postgres://user@host/name`)
 }
 
-/** An address, with variables in it filled in; one that is no address is never shown. */
+/** An address as written, with the variables in it filled in. */
 function fromAddress(address: string, environment: Environment, origin: string): ResolvedDatabase {
   const missing: string[] = []
-  const url = address.replaceAll(/\$\{([A-Za-z_]\w*)\}|\$([A-Za-z_]\w*)/g, (hole, braced: string, bare: string) => {
-    // A value from the environment's own address may hold a dollar sign.
-    if (Object.keys(environment).length === 0) return hole
-    const name = braced || bare
+  const url = address.replaceAll(/\$\{([A-Za-z_]\w*)\}|\$([A-Za-z_]\w*)/g, (_hole, braced?: string, bare?: string) => {
+    const name = braced ?? bare ?? ''
     const value = variable(environment, name)
     if (value === null) missing.push(name)
     return encodeURIComponent(value ?? '')
   })
   const [first] = missing
-  if (first !== undefined) {
-    const message = `open the database found no variable "${first}" in the environment or .env`
-    return problem('missing_environment', message, `set ${first} in .env`)
-  }
+  if (first === undefined) return checkedAddress(url, origin)
+  const message = `open the database found no variable "${first}" in the environment or .env`
+  return problem('missing_environment', message, `set ${first} in .env`)
+}
+
+/** Text that is no address is never shown: it may be half of one. */
+function checkedAddress(url: string, origin: string): ResolvedDatabase {
   if (/^postgres(ql)?:\/\/\S+$/.test(url)) return { database: { kind: 'server', url } }
   return problem(
     'bad_database',
