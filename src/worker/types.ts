@@ -15,6 +15,8 @@ export interface WorkerOptions {
   readonly claim: number | null
   /** Tasks of one source at a time; null: the source's own. */
   readonly concurrency: number | null
+  /** How often the run's figures are logged; null: never. */
+  readonly metricsIntervalMs: number | null
   /** Wait for what becomes due, and for the budget, until the queue has nothing left to do (or the run's end). */
   readonly untilEmpty: boolean
   /** Aborted by the first signal: flush, release, return. `signal.reason` names it. */

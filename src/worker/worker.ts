@@ -76,11 +76,12 @@ async function workWithTimers(run: Run, options: WorkerOptions, deps: WorkerDeps
   const timers = new AbortController()
   const deadline = stopAtDeadline(run, deps, timers.signal)
   const heartbeat = beat(run, options, { ...deps, signal: timers.signal })
+  const metrics = logMetrics(run, options, { ...deps, signal: timers.signal })
   try {
     await work(run, options, deps)
   } finally {
     timers.abort()
-    await Promise.all([deadline, heartbeat])
+    await Promise.all([deadline, heartbeat, metrics])
   }
 }
 
@@ -102,6 +103,19 @@ async function beat(run: Run, options: WorkerOptions, deps: WorkerDeps & { reado
     }
   } catch (error) {
     if (!(error instanceof StoppedError)) deps.log('warn', 'heartbeat failed', { reason: String(error) })
+  }
+}
+
+/** The run's figures so far, every `metrics.interval`, for whoever reads the log. */
+async function logMetrics(run: Run, options: WorkerOptions, deps: WorkerDeps & { readonly signal: AbortSignal }): Promise<void> {
+  if (options.metricsIntervalMs === null) return
+  try {
+    for (;;) {
+      await deps.clock.sleep(options.metricsIntervalMs, deps.signal)
+      deps.log('info', 'metrics', { ...totalsOf(run, deps), retrying: run.retrying, seconds: Math.round((deps.clock.now() - run.startedAt) / 1000) })
+    }
+  } catch (error) {
+    if (!(error instanceof StoppedError)) throw error
   }
 }
 

@@ -22,8 +22,21 @@ export function summaryLines(report: WorkerReport, now: number): readonly string
   return lines
 }
 
-/** One line on stderr where something newly died: cron mails it. */
+/** A line on stderr for what newly went wrong: cron mails it. */
 export function newsLines(report: WorkerReport): readonly string[] {
+  return [...deathLines(report), ...differenceLines(report)]
+}
+
+function differenceLines({ differing }: WorkerReport): readonly string[] {
+  const [first] = differing
+  if (first === undefined) return []
+  const { task, received, expected } = first
+  const others = differing.length === 1 ? '' : ` and ${plural(differing.length - 1, 'other')}`
+  const counted = expected === null ? '' : ` where the source counts ${count(expected)}`
+  return [`${labelOf(task)}${others} ended with ${plural(received, 'row')}${counted}; run "backfill verify"`]
+}
+
+function deathLines(report: WorkerReport): readonly string[] {
   const [first] = report.died
   if (first === undefined) return []
   const codes = new Map<string, number>()
