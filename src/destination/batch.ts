@@ -1,0 +1,290 @@
+/**
+ * Owns a task's rows between their page and their flush: mapped, checked and encoded to COPY text as they come, so that a flush only sends bytes. A row that
+ * cannot be stored is set aside with its reason and its neighbours go on. Must not know Postgres. Lives in memory only: what a kill takes is asked for again.
+ */
+import { createHash } from 'node:crypto'
+import { InvariantError, PromotionConflict } from '../domain/errors.js'
+import { isJsonObject, type Json, type JsonObject, type JsonPath, valueAt } from '../domain/json.js'
+import type { Partition } from '../domain/partition.js'
+import type { Batch, Page, PageDigest } from '../domain/ports.js'
+import type { Refusal } from './encoders.js'
+import type { FieldWatch } from './field-watch.js'
+import { escapeUnstorable, jsonText } from './json-text.js'
+import type { Layout, LayoutColumn } from './layout.js'
+import type { PostgresStreamTable } from './stream-table.js'
+
+/** A record that was set aside, as `backfill.held` keeps it. */
+export interface HeldRow {
+  readonly code: string
+  readonly reason: string
+  readonly page: number
+  /** Position in its page, from 1. */
+  readonly position: number
+  /** Text of the key's columns; null where it cannot be read. */
+  readonly key: string | null
+  readonly version: string | null
+  readonly raw: string
+}
+
+/** NULL in COPY's text format; an empty string is not it. */
+export const nullText = '\\N'
+
+interface PageSpan {
+  readonly page: number
+  /** Number of the page's first row in the batch. */
+  readonly firstRow: number
+  readonly records: readonly Json[]
+}
+
+/** Rows of one task on their way to a flush. A row's number counts all records of the batch, those set aside too. */
+export class TableBatch implements Batch {
+  readonly table: PostgresStreamTable
+  readonly layout: Layout
+  readonly partition: Partition
+  readonly #constants: readonly (string | null)[]
+  readonly #watch: FieldWatch
+  readonly #keys = new Set<string>()
+  readonly #spans: PageSpan[] = []
+  readonly #buffers: Buffer[] = []
+  readonly #heldRows: HeldRow[] = []
+  #rows = 0
+  #received = 0
+  #bytes = 0
+  #hasRepeats = false
+
+  constructor(table: PostgresStreamTable, partition: Partition, watch: FieldWatch) {
+    const { layout } = table
+    this.table = table
+    this.layout = layout
+    this.partition = partition
+    this.#watch = watch
+    this.#constants = layout.columns.map((column) => constantOf(column, partition))
+  }
+
+  get rows(): number {
+    return this.#rows
+  }
+  get bytes(): number {
+    return this.#bytes
+  }
+  get held(): number {
+    return this.#heldRows.length
+  }
+  /** Records that came, stored or not. */
+  get received(): number {
+    return this.#received
+  }
+  get pages(): number {
+    return this.#spans.length
+  }
+  get heldRows(): readonly HeldRow[] {
+    return this.#heldRows
+  }
+  /** COPY text, one buffer a page. */
+  get buffers(): readonly Buffer[] {
+    return this.#buffers
+  }
+  /** Texts of the keys of the encoded rows; empty for a stream without a key. */
+  get keys(): ReadonlySet<string> {
+    return this.#keys
+  }
+  /** True where a key came twice, or where only Postgres can tell. */
+  get mayRepeatKeys(): boolean {
+    return this.#hasRepeats || (this.layout.keyAt.length > 0 && !this.layout.hasPlainKey)
+  }
+
+  add(page: Page): PageDigest {
+    const span = { page: page.number, firstRow: this.#received + 1, records: page.records }
+    this.#spans.push(span)
+    const hasKey = this.layout.keyAt.length > 0
+    const unknownFields: string[] = []
+    // All fields of the page, joined once: half the time and garbage of a string that grows field by field.
+    const fields: string[] = []
+    let keys = ''
+    for (const record of page.records) {
+      this.#received += 1
+      this.#encode(record, fields, unknownFields)
+      // A row without a readable key counts by its raw text: a page that repeats is found all the same.
+      if (hasKey) keys += `${this.#lastKey ?? jsonText(record)}\n`
+    }
+    if (fields.length > 0) this.#keep(Buffer.from(`${fields.join('\t')}\n`))
+    return { fingerprint: this.#fingerprint(page, keys), unknownFields }
+  }
+
+  /** The encoded rows, a buffer each with its line break, for a flush that has to look for the bad ones. */
+  lines(): readonly { readonly row: number; readonly line: Buffer }[] {
+    const lines: { row: number; line: Buffer }[] = []
+    for (const buffer of this.#buffers) {
+      for (let start = 0; start < buffer.length; ) {
+        const end = buffer.indexOf(10, start) + 1
+        const line = buffer.subarray(start, end)
+        lines.push({ row: Number(line.toString('latin1', 0, line.indexOf(9))), line })
+        start = end
+      }
+    }
+    return lines
+  }
+
+  /** A row of this batch as `backfill.held` keeps it, for a row that Postgres refused. */
+  heldRow(row: number, code: string, reason: string): HeldRow {
+    const span = this.#spans.findLast((candidate) => candidate.firstRow <= row)
+    if (span === undefined) throw new InvariantError(`find row ${row} of a batch found none`)
+    const at = row - span.firstRow
+    const record = span.records[at] ?? null
+    return this.#holdOf(record, { code, reason, page: span.page, position: at + 1 })
+  }
+
+  /** Version of the last row of each given key, for comparing with a held row's. */
+  versionsOf(keys: ReadonlySet<string>): ReadonlyMap<string, string | null> {
+    const versions = new Map<string, string | null>()
+    for (const { records } of this.#spans) {
+      for (const record of records) {
+        const key = this.#keyText(record)
+        if (key !== null && keys.has(key)) versions.set(key, this.#versionText(record))
+      }
+    }
+    return versions
+  }
+
+  #lastKey: string | null = null
+
+  /**
+   * Appends a record's fields: its row number (after the line break of the row before), then one field a column. Where the record is set aside, nothing.
+   */
+  #encode(record: Json, fields: string[], unknownFields: string[]): void {
+    this.#lastKey = null
+    if (!isJsonObject(record)) {
+      this.#refuse(record, 'not_an_object', 'record is no JSON object')
+      return
+    }
+    const { columns, keyAt } = this.layout
+    const extras = this.#watch.look(record, unknownFields)
+    const start = fields.length
+    const last = fields[start - 1]
+    // The last field of a row carries the line break and the next row's number: join puts tabs everywhere else.
+    if (last === undefined) fields.push(String(this.#received))
+    else fields[start - 1] = `${last}\n${this.#received}`
+    const first = fields.length
+    let at = 0
+    for (const column of columns) {
+      const field = this.#constants[at] ?? fieldOf(column, record, extras)
+      at += 1
+      if (typeof field !== 'string') {
+        fields.length = start
+        if (last !== undefined) fields[start - 1] = last
+        this.#refuseField(column, record, field)
+        return
+      }
+      fields.push(field)
+    }
+    if (keyAt.length > 0) this.#remember(this.#keyOf(fields, first))
+    this.#rows += 1
+  }
+
+  #keyOf(fields: readonly string[], start: number): string {
+    const { keyAt } = this.layout
+    let key = fields[start + (keyAt[0] ?? 0)] ?? ''
+    for (let i = 1; i < keyAt.length; i++) key += `\t${fields[start + (keyAt[i] ?? 0)] ?? ''}`
+    return key
+  }
+
+  #remember(key: string): void {
+    this.#lastKey = key
+    if (this.#keys.has(key)) this.#hasRepeats = true
+    else this.#keys.add(key)
+  }
+
+  #refuseField(column: LayoutColumn, record: JsonObject, refusal: Refusal | null): void {
+    this.#lastKey = this.#keyText(record)
+    if (refusal === null) {
+      this.#refuse(record, 'missing_value', `column "${column.name}" must have a value, found none`)
+      return
+    }
+    const found = shorten(jsonText(valueOf(column, record, null) ?? null))
+    this.#refuse(record, refusal.code, `column "${column.name}" wants ${refusal.expected}, found ${found}`)
+  }
+
+  #refuse(record: Json, code: string, reason: string): void {
+    const span = this.#spans.at(-1)
+    const position = this.#received - (span?.firstRow ?? 1) + 1
+    this.#heldRows.push(this.#holdOf(record, { code, reason, page: span?.page ?? 0, position }))
+  }
+
+  #holdOf(record: Json, fault: Pick<HeldRow, 'code' | 'reason' | 'page' | 'position'>): HeldRow {
+    const key = this.#keyText(record)
+    const reason = escapeUnstorable(fault.reason)
+    return { ...fault, reason, key, version: this.#versionText(record), raw: jsonText(record) }
+  }
+
+  /** The key's columns as COPY text, with tabs between; null where one is missing or refused. */
+  #keyText(record: Json): string | null {
+    const texts = this.layout.keyAt.map((at) => this.#textAt(at, record))
+    return texts.length === 0 || texts.includes(null) ? null : texts.join('\t')
+  }
+
+  #versionText(record: Json): string | null {
+    return this.layout.versionAt === null ? null : this.#textAt(this.layout.versionAt, record)
+  }
+
+  #textAt(at: number, record: Json): string | null {
+    const column = this.layout.columns[at]
+    if (column === undefined || !isJsonObject(record)) return null
+    const field = this.#constants[at] ?? fieldOf(column, record, null)
+    return typeof field === 'string' && field !== nullText ? field : null
+  }
+
+  #keep(buffer: Buffer): void {
+    this.#buffers.push(buffer)
+    this.#bytes += buffer.length
+  }
+
+  #fingerprint(page: Page, keys: string): string | null {
+    if (page.records.length === 0 || this.layout.keyAt.length === 0) return null
+    return createHash('sha256').update(keys).digest('base64url')
+  }
+}
+
+/** A column's COPY text; a refusal; or null where a value must be and is not. */
+function fieldOf(column: LayoutColumn, record: JsonObject, extras: JsonObject | null): string | Refusal | null {
+  const value = column.field === null ? valueOf(column, record, extras) : record[column.field]
+  if (value === undefined) return column.isRequired && column.whenAbsent === nullText ? null : column.whenAbsent
+  if (value === null) return column.isRequired ? null : nullText
+  return column.encode(value)
+}
+
+function valueOf({ origin }: LayoutColumn, record: JsonObject, extras: JsonObject | null): Json | undefined {
+  switch (origin.kind) {
+    case 'extras':
+      return extras
+    case 'path':
+      return origin.isPlain ? plainValueAt(record, origin.path) : valueAt(record, origin.path)
+    case 'dimension':
+      return undefined
+  }
+}
+
+/** {@link valueAt} for names that no object inherits: no look at the prototype is needed, at a third of the time. */
+function plainValueAt(record: JsonObject, path: JsonPath): Json | undefined {
+  let value: Json | undefined = record
+  for (const step of path) {
+    if (typeof value !== 'object' || value === null) return undefined
+    value = (value as Record<string | number, Json>)[step]
+  }
+  return value
+}
+
+function constantOf(column: LayoutColumn, partition: Partition): string | null {
+  if (column.origin.kind !== 'dimension') return null
+  const { name } = column.origin
+  const value = partition[name]
+  const field = value === undefined ? null : column.encode(value)
+  if (typeof field === 'string') return field
+  throw new PromotionConflict(
+    'partition_invalid',
+    `store dimension "${name}" found ${shorten(String(value))}, which column "${column.name}" does not take`,
+  )
+}
+
+function shorten(text: string): string {
+  return text.length > 120 ? `${text.slice(0, 119)}…` : text
+}

@@ -1,0 +1,203 @@
+/**
+ * Owns the Postgres adapter: connects, migrates, and answers the `Destination` port with the parts of this folder. Every failure leaves it as one of our
+ * errors. What survives a kill is in Postgres; nothing here is needed to go on.
+ */
+import type pg from 'pg'
+import { ConfigError, InvariantError, PromotionConflict } from '../domain/errors.js'
+import { type Partition, partitionLabel } from '../domain/partition.js'
+import type {
+  Advance,
+  Batch,
+  Checkpoint,
+  Clock,
+  Destination,
+  FlushResult,
+  Log,
+  PartitionActual,
+  StreamTable,
+} from '../domain/ports.js'
+import type { Stream } from '../domain/source-model.js'
+import type { Lease } from '../domain/task.js'
+import { readActual } from './actual.js'
+import { TableBatch } from './batch.js'
+import { type Attempt, classify } from './classify.js'
+import { type Connection, Connections, type Deadlines, defaultDeadlines } from './connections.js'
+import { quoteTable } from './identifiers.js'
+import { bindIdentity, readIdentity, writeLastRun } from './identity.js'
+import type { Layout } from './layout.js'
+import { openLedger } from './ledger.js'
+import { migrate } from './migrations.js'
+import { openLayout } from './open-table.js'
+import { runFlush } from './run-flush.js'
+import { PostgresStreamTable } from './stream-table.js'
+
+export interface DestinationOptions {
+  /** What `new pg.Client(…)` takes; never repeated in a message. */
+  readonly config: pg.ClientConfig
+  /** Delta tables are called `<prefix><table>`, in the stable table's schema. */
+  readonly deltaPrefix: string
+  readonly log: Log
+  /** For the pause before a flush is repeated. */
+  readonly clock: Pick<Clock, 'sleep'>
+  /** Aborting it ends every wait at once and destroys the connections: for "exit now". A stop that still flushes must not abort it. */
+  readonly signal: AbortSignal
+  readonly maxConnections: number
+  readonly deadlines?: Partial<Deadlines>
+  /** From 0 to 1, for the jitter of that pause. */
+  readonly random?: () => number
+}
+
+const oldestServer = 140_000
+/** Rows deleted from a delta table before it is vacuumed: about 60 MB of dead rows, swept in 0.05 s. */
+const sweepAfterRows = 100_000
+
+/**
+ * Connects, checks the server's version and brings the schema `backfill` to this code's.
+ * @throws DestinationUnavailable where the server cannot be reached; ConfigError where it refuses us, is too old, or its schema is newer than this code.
+ */
+export async function connectDestination(options: DestinationOptions): Promise<Destination> {
+  const deadlines = { ...defaultDeadlines, ...options.deadlines }
+  const connections = new Connections({ ...options, max: options.maxConnections, deadlines })
+  try {
+    const databaseId = await connections.run(async (connection) => {
+      await checkServer(connection)
+      await migrate(connection)
+      return (await readIdentity(connection)).database
+    })
+    return new PostgresDestination({ ...options, deadlines, connections, databaseId })
+  } catch (error) {
+    await connections.close()
+    throw classify(error, { doing: 'connect to the database', phase: 'setup' })
+  }
+}
+
+async function checkServer(connection: Connection): Promise<void> {
+  const answer = await connection.query<{ number: number; text: string }>({
+    text: "select current_setting('server_version_num')::int as number, current_setting('server_version') as text",
+  })
+  const server = answer.rows[0]
+  if (server === undefined || server.number >= oldestServer) return
+  throw new ConfigError(
+    'database_too_old',
+    `connect to the database found PostgreSQL ${server.text}, expected 14 or later`,
+  )
+}
+
+interface Parts extends DestinationOptions {
+  readonly connections: Connections
+  readonly databaseId: string
+  readonly deadlines: Deadlines
+}
+
+class PostgresDestination implements Destination {
+  readonly databaseId: string
+  readonly #parts: Parts
+  /** Tasks of this run whose partition has no held rows, so that a flush need not look. */
+  readonly #withoutHeld = new Set<string>()
+  readonly #deadRows = new Map<string, number>()
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+    this.databaseId = parts.databaseId
+  }
+
+  async bindQueue(queueId: string, options: { readonly workspace: string; readonly adopt: boolean }): Promise<void> {
+    await this.#run({ doing: 'bind the database to its queue', phase: 'setup' }, (connection) =>
+      bindIdentity(connection, queueId, options),
+    )
+  }
+
+  async lastRunId(): Promise<string | null> {
+    const { last_run } = await this.#run({ doing: 'read the last run', phase: 'work' }, readIdentity)
+    return last_run
+  }
+
+  async setLastRunId(runId: string): Promise<void> {
+    await this.#run({ doing: 'write the last run', phase: 'work' }, (connection) => writeLastRun(connection, runId))
+  }
+
+  async openTable(stream: Stream): Promise<StreamTable> {
+    const attempt: Attempt = { doing: `open the table of "${stream.source}.${stream.name}"`, phase: 'setup' }
+    const layout = await this.#run(attempt, (connection) => openLayout(connection, stream, this.#parts.deltaPrefix))
+    return new PostgresStreamTable(layout)
+  }
+
+  /**
+   * With several leases, one whose ledger row names another source, stream or partition is left out and logged, so that it stops nobody else; asked for alone it
+   * throws PromotionConflict `ledger_conflict`.
+   */
+  async openTasks(leases: readonly Lease[]): Promise<ReadonlyMap<string, Checkpoint>> {
+    if (leases.length === 0) return new Map()
+    const attempt: Attempt = { doing: 'open tasks in the ledger', phase: 'work' }
+    const opened = await this.#run(attempt, (connection) => openLedger(connection, leases))
+    for (const { checkpoint, hasHeld } of opened) this.#noteHeld(checkpoint.taskId, hasHeld)
+    const checkpoints = new Map(opened.map(({ checkpoint }) => [checkpoint.taskId, checkpoint]))
+    const conflicts = leases.filter(({ task }) => !checkpoints.has(task.id)).map(ledgerConflict)
+    const [first] = conflicts
+    if (first !== undefined && leases.length === 1) throw first
+    for (const { message, context } of conflicts) this.#parts.log('error', 'ledger_conflict', { message, ...context })
+    return checkpoints
+  }
+
+  async flush(checkpoint: Checkpoint, batch: Batch, advance: Advance): Promise<FlushResult> {
+    if (!(batch instanceof TableBatch)) throw new InvariantError('flush got a batch of another destination')
+    const { layout } = batch
+    const doing = `promote "${layout.stream.name}" of ${partitionLabel(batch.partition, layout.stream.dimensions)}`
+    const order = { checkpoint, batch, advance, hasHeld: !this.#withoutHeld.has(checkpoint.taskId) }
+    try {
+      const result = await runFlush(order, { random: Math.random, ...this.#parts })
+      if (result.totals.held > 0) this.#noteHeld(checkpoint.taskId, true)
+      if (result.checkpoint.done) this.#withoutHeld.delete(checkpoint.taskId)
+      await this.#sweep(layout, batch.rows)
+      return result
+    } catch (error) {
+      throw classify(error, { doing, phase: 'work' })
+    }
+  }
+
+  async actual(stream: Stream, partition: Partition): Promise<PartitionActual> {
+    const doing = `count "${stream.name}" of ${partitionLabel(partition, stream.dimensions)}`
+    return await this.#run({ doing, phase: 'work' }, (connection) => readActual(connection, stream, partition))
+  }
+
+  async close(): Promise<void> {
+    await this.#parts.connections.close()
+  }
+
+  #noteHeld(taskId: string, hasHeld: boolean): void {
+    if (hasHeld) this.#withoutHeld.delete(taskId)
+    else this.#withoutHeld.add(taskId)
+  }
+
+  /** Gives the room of deleted delta rows back before autovacuum comes round. Not part of the promise: where it fails, it is logged. */
+  async #sweep(layout: Layout, rows: number): Promise<void> {
+    const delta = quoteTable(layout.delta)
+    const dead = (this.#deadRows.get(delta) ?? 0) + rows
+    this.#deadRows.set(delta, dead < sweepAfterRows ? dead : 0)
+    if (dead < sweepAfterRows) return
+    const text = `vacuum (skip_locked, truncate false) ${delta}`
+    await this.#parts.connections
+      .run((connection) => connection.query({ text }))
+      .catch((error: unknown) => this.#parts.log('warn', 'delta_not_swept', { table: delta, reason: String(error) }))
+  }
+
+  async #run<T>(attempt: Attempt, work: (connection: Connection) => Promise<T>): Promise<T> {
+    try {
+      return await this.#parts.connections.run(work)
+    } catch (error) {
+      throw classify(error, attempt)
+    }
+  }
+}
+
+function ledgerConflict({ task }: Lease): PromotionConflict {
+  const label = `${task.source}.${task.stream} ${partitionLabel(task.partition)}`
+  return new PromotionConflict(
+    'ledger_conflict',
+    `claim task ${task.number} (${label}) found a ledger row of another stream or partition`,
+    {
+      hint: `look at it with "select * from backfill.ledger where task = '${task.id}'"`,
+      context: { task: task.id, number: task.number },
+    },
+  )
+}

@@ -1,0 +1,54 @@
+/**
+ * Owns the description of a stream's table as this adapter uses it: which columns are filled from where, what identifies a row, what it refers to. Plain
+ * values, made once by `openTable`; nothing here talks to Postgres.
+ */
+import type { JsonPath } from '../domain/json.js'
+import type { Stream, TableName } from '../domain/source-model.js'
+import type { Encoder } from './encoders.js'
+
+/** Where a column's value comes from. */
+export type Origin =
+  /** `isPlain`: no step is a name that every object or array inherits. */
+  | { readonly kind: 'path'; readonly path: JsonPath; readonly isPlain: boolean }
+  | { readonly kind: 'dimension'; readonly name: string }
+  | { readonly kind: 'extras' }
+
+export interface LayoutColumn {
+  readonly name: string
+  readonly origin: Origin
+  /** The record's own field, for a plain path of one step: the fast way. */
+  readonly field: string | null
+  /** Type as SQL writes it, with collation: what the delta table's column is made with. */
+  readonly sqlType: string
+  readonly encode: Encoder
+  /** Must not be NULL. */
+  readonly isRequired: boolean
+  /** What an absent field becomes, in COPY text: `\N`, or the column's own constant default. */
+  readonly whenAbsent: string
+}
+
+/** Rows whose columns have no counterpart in `parent` are set aside. */
+export interface ForeignKey {
+  readonly columns: readonly string[]
+  readonly parent: TableName
+  readonly parentColumns: readonly string[]
+}
+
+export interface Layout {
+  readonly stream: Stream
+  readonly table: TableName
+  readonly delta: TableName
+  /** Object id of the stable table: what the flush's advisory lock is taken on. */
+  readonly oid: number
+  readonly columns: readonly LayoutColumn[]
+  /** Positions of the key's columns in `columns`. */
+  readonly keyAt: readonly number[]
+  /** Position of the version's column; null: the later page wins. */
+  readonly versionAt: number | null
+  /** The database's own and the stream's declared foreign keys. */
+  readonly foreignKeys: readonly ForeignKey[]
+  /** Equal keys have equal texts, so duplicates can be seen before Postgres does. */
+  readonly hasPlainKey: boolean
+  /** False for a partitioned table, of which `returning xmax` is refused. */
+  readonly hasRowVersions: boolean
+}

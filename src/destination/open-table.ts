@@ -1,0 +1,104 @@
+/**
+ * Owns the opening of a stream's tables: reads the stable one or has it made, judges the fit, has the delta one made. Everything can be repeated after a kill.
+ */
+import { ConfigError } from '../domain/errors.js'
+import type { Stream, TableName } from '../domain/source-model.js'
+import { type CatalogTable, readTable } from './catalog.js'
+import { compileColumns } from './compile-columns.js'
+import type { Connection } from './connections.js'
+import { deltaName, makeDelta } from './delta-table.js'
+import { findMismatches, tableMismatch } from './fit.js'
+import { tableLabel } from './identifiers.js'
+import type { ForeignKey, Layout, LayoutColumn } from './layout.js'
+import { columnsToFill, isPlainKeyType, type Mismatch } from './mapping.js'
+import { createStable } from './stable-table.js'
+
+/** The stream's table and how its rows get there. @throws ConfigError `table_mismatch` with everything that does not fit. */
+export async function openLayout(connection: Connection, stream: Stream, deltaPrefix: string): Promise<Layout> {
+  checkStream(stream)
+  const table = (await readTable(connection, stream.table)) ?? (await createStable(connection, stream))
+  const mapped = columnsToFill(stream, table)
+  const mismatches = [
+    ...findMismatches(stream, table, mapped),
+    ...(await referenceMismatches(connection, stream, table)),
+  ]
+  if (mismatches.length > 0) throw tableMismatch(stream, mismatches)
+  const columns = await compileColumns(connection, stream, { table, mapped })
+  const delta = deltaName(stream.table, deltaPrefix)
+  await makeDelta(connection, { delta, table: stream.table, columns })
+  return toLayout(stream, { table, columns, delta })
+}
+
+function checkStream(stream: Stream): void {
+  const name = `${stream.source}.${stream.name}`
+  if (stream.key.length === 0 && stream.disposition !== 'append') {
+    throw new ConfigError('key_missing', `open "${name}" found no key, which "${stream.disposition}" needs`, {
+      hint: 'name the columns that identify a row in "key", or set "disposition: append"',
+    })
+  }
+}
+
+/** A reference whose two columns cannot be compared would fail every flush. */
+async function referenceMismatches(
+  connection: Connection,
+  stream: Stream,
+  table: CatalogTable,
+): Promise<readonly Mismatch[]> {
+  const mismatches: Mismatch[] = []
+  for (const { column, table: parentName, targetColumn } of stream.references) {
+    const path = `references.${column}`
+    const own = table.columns.find(({ name }) => name === column)
+    const parent = await readTable(connection, parentName)
+    const target = parent?.columns.find(({ name }) => name === targetColumn)
+    const expected = `column "${targetColumn}" of ${tableLabel(parentName)}`
+    if (own === undefined) mismatches.push({ path, expected: `column "${column}"`, found: 'no such column' })
+    else if (parent !== null && target === undefined) mismatches.push({ path, expected, found: 'no such column' })
+    else if (target !== undefined && target.category !== own.category) {
+      mismatches.push({ path, expected: `${target.sqlType}, as ${expected}`, found: own.sqlType })
+    }
+  }
+  return mismatches
+}
+
+// The layout ---------------------------------------------------------------------------------------------------------
+
+interface Made {
+  readonly table: CatalogTable
+  readonly columns: readonly LayoutColumn[]
+  readonly delta: TableName
+}
+
+function toLayout(stream: Stream, { table, columns, delta }: Made): Layout {
+  const at = (name: string): number => columns.findIndex((column) => column.name === name)
+  const keyColumns = table.columns.filter(({ name }) => stream.key.includes(name))
+  const versionAt = stream.version === null ? -1 : at(stream.version)
+  return {
+    stream,
+    table: stream.table,
+    delta,
+    oid: table.oid,
+    columns,
+    keyAt: stream.key.map(at).sort((a, b) => a - b),
+    versionAt: versionAt < 0 ? null : versionAt,
+    foreignKeys: foreignKeysOf(stream, table).filter((key) => key.columns.every((name) => at(name) >= 0)),
+    hasPlainKey: keyColumns.every(isPlainKeyType),
+    hasRowVersions: table.kind === 'r',
+  }
+}
+
+/** The database's own foreign keys over columns that the stream fills, and the declared ones, each once. */
+function foreignKeysOf(stream: Stream, table: CatalogTable): readonly ForeignKey[] {
+  const checked = stream.settings.checksForeignKeys ? stream.references : []
+  const declared = checked.map(({ column, table: parent, targetColumn }) => ({
+    columns: [column],
+    parent,
+    parentColumns: [targetColumn],
+  }))
+  const seen = new Set<string>()
+  return [...table.foreignKeys, ...declared].filter((key) => {
+    const text = JSON.stringify(key)
+    const isNew = !seen.has(text)
+    seen.add(text)
+    return isNew
+  })
+}
