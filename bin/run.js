@@ -1,30 +1,38 @@
 #!/usr/bin/env node
 // The door of every command. Owns nothing but what must be said before src/cli can speak: that dist or SQLite's native part is missing.
 
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const root = fileURLToPath(new URL('..', import.meta.url))
-const dist = fileURLToPath(new URL('../dist/src/', import.meta.url))
+const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '')
+const dist = path.join(root, 'dist')
+const require = createRequire(path.join(dist, 'src/'))
 
-const require = createRequire(dist)
-
-if (!existsSync(dist)) refuse('backfill is not built: run "npm run build"')
+if (!existsSync(path.join(dist, 'src'))) refuse('backfill is not built: run "npm run build"')
 else if (asksForWork() && !hasNativePart()) refuse(nativePartMissing())
 else await start()
 
 async function start() {
   // From dist's side: the same copy that the commands import, which may be the bundled one (bin/bootstrap/bundle.js).
   /** @type {typeof import('@oclif/core')} */
-  const { flush, handle, run } = require('@oclif/core')
+  const { Config, flush, handle, run } = require('@oclif/core')
   try {
-    await run(process.argv.slice(2), { root })
+    const config = await Config.load({ root: hasFreshManifest() ? dist : root })
+    config.root = root
+    await run(process.argv.slice(2), config)
     await flush()
   } catch (error) {
     await handle(/** @type {Error} */ (error))
   }
+}
+
+/** A manifest older than a command (a compiler run by hand) would hide what changed: then oclif looks for itself, in a tenth of a second. */
+function hasFreshManifest() {
+  const commands = path.join(dist, 'commands')
+  const madeAt = statSync(path.join(dist, 'oclif.manifest.json'), { throwIfNoEntry: false })?.mtimeMs ?? 0
+  return readdirSync(commands).every((file) => statSync(path.join(commands, file)).mtimeMs <= madeAt)
 }
 
 /** Help and version need no SQLite. */

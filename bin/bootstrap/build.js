@@ -5,9 +5,19 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { bundle } from './bundle.js'
+import { writeManifest } from './manifest.js'
 import { runTool } from './run-tool.js'
 
 const compiled = ['src', 'commands']
+/** What decides, beside the sources, what dist holds. */
+const deciding = [
+  'tsconfig.json',
+  'package.json',
+  'package-lock.json',
+  'bin/bootstrap/build.js',
+  'bin/bootstrap/bundle.js',
+  'bin/bootstrap/manifest.js',
+]
 const stampFile = 'dist/.build/stamp'
 const memoryFile = 'dist/.build/tsconfig.tsbuildinfo'
 const products = ['.js', '.js.map', '.d.ts']
@@ -41,6 +51,7 @@ export async function build(root) {
   await runTool('tsc', [compiler, '-p', path.join(root, 'tsconfig.json'), '--pretty', 'false'])
   for (const file of productsOf(root)) if (!wanted.has(file)) rmSync(path.join(root, file))
   await bundle(root)
+  await writeManifest(root)
   mkdirSync(path.dirname(path.join(root, stampFile)), { recursive: true })
   writeFileSync(path.join(root, stampFile), stamp)
 }
@@ -55,13 +66,7 @@ function sourcesOf(root) {
     .filter((file) => /(?<!\.d)\.ts$/.test(file))
     .sort()
   const hash = createHash('sha256')
-  for (const file of [
-    'tsconfig.json',
-    'package-lock.json',
-    'bin/bootstrap/build.js',
-    'bin/bootstrap/bundle.js',
-    ...files,
-  ]) {
+  for (const file of [...deciding, ...files]) {
     const { size, mtimeMs } = statSync(path.join(root, file))
     hash.update(`${file} ${size} ${mtimeMs}\n`)
   }

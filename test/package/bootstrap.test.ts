@@ -94,12 +94,20 @@ describe('install', () => {
 // Three runs of the compiler: seconds on an idle machine, more on a busy one.
 describe('build', { timeout: 120_000 }, () => {
   beforeEach(async () => {
-    await write('package.json', { name: 'sample', type: 'module' })
+    await write('package.json', {
+      name: 'sample',
+      version: '1.0.0',
+      type: 'module',
+      oclif: { commands: './dist/commands' },
+    })
     await cp(path.join(project, 'tsconfig.json'), path.join(root, 'tsconfig.json'))
     await write('package-lock.json', {})
-    for (const file of ['bin/bootstrap/build.js', 'bin/bootstrap/bundle.js']) await write(file, '')
+    for (const name of ['build', 'bundle', 'manifest']) await write(`bin/bootstrap/${name}.js`, '')
     await write('src/one.ts', 'export const one = 1\n')
-    await write('commands/two.ts', "import { one } from '../src/one.js'\nexport const two = one + one\n")
+    await write(
+      'commands/two.ts',
+      "import { Command } from '@oclif/core'\nexport default class Two extends Command {\n  async run(): Promise<void> {}\n}\n",
+    )
     await borrow('typescript', '@types', '@oclif/core', 'chalk', 'cli-table3', 'proper-lockfile', 'yaml')
   })
 
@@ -109,6 +117,7 @@ describe('build', { timeout: 120_000 }, () => {
     expect(isBuilt(root)).toBe(true)
     expect(existsSync(path.join(root, 'dist/commands/two.js'))).toBe(true)
     expect(existsSync(path.join(root, 'dist/node_modules/@oclif/core/index.js'))).toBe(true)
+    expect(await commandsListed()).toEqual(['two'])
 
     await rm(path.join(root, 'commands/two.ts'))
     await rm(path.join(root, 'dist/src/one.js'))
@@ -116,7 +125,13 @@ describe('build', { timeout: 120_000 }, () => {
     await build(root)
     expect(existsSync(path.join(root, 'dist/commands/two.js'))).toBe(false)
     expect(existsSync(path.join(root, 'dist/src/one.js'))).toBe(true)
+    expect(await commandsListed()).toEqual([])
   })
+
+  async function commandsListed(): Promise<string[]> {
+    const text = await readFile(path.join(root, 'dist/oclif.manifest.json'), 'utf8')
+    return Object.keys((JSON.parse(text) as { commands: object }).commands)
+  }
 
   it('stays unbuilt where a source does not compile, and shows the compiler', async () => {
     await write('src/one.ts', "export const one: number = 'one'\n")

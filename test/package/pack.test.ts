@@ -1,5 +1,5 @@
 /** What is published: the packed archive, unpacked elsewhere, holds everything it needs and runs with nothing but its dependencies beside it. */
-import { mkdtemp, readdir, rm, symlink } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { execa } from 'execa'
@@ -41,12 +41,22 @@ describe('the packed package', () => {
         'queue.db.example',
         'dist/commands/worker.js',
         'dist/node_modules/@oclif/core/index.js',
+        'dist/oclif.manifest.json',
         'dist/src/index.d.ts',
         'dist/src/index.js',
       ]),
     )
-    const unwanted = /^(src|test|commands|bin\/bootstrap)|\.map$|\.tsbuildinfo$|^dist\/\.build|oclif\.manifest\.json$/
+    const unwanted = /^(src|test|commands|bin\/bootstrap)|\.map$|\.tsbuildinfo$|^dist\/\.build/
     expect(files.filter((file) => unwanted.test(file))).toEqual([])
+  })
+
+  it('passes over a manifest that is older than a command', async () => {
+    const file = path.join(unpacked, 'dist/oclif.manifest.json')
+    await writeFile(file, (await readFile(file, 'utf8')).replaceAll('put dead tasks back', 'as the manifest says'))
+    expect((await execa('node', ['bin/run.js', '--help'], { cwd: unpacked })).stdout).toContain('as the manifest says')
+    const later = new Date(Date.now() + 60_000)
+    await utimes(path.join(unpacked, 'dist/commands/retry.js'), later, later)
+    expect((await execa('node', ['bin/run.js', '--help'], { cwd: unpacked })).stdout).toContain('put dead tasks back')
   })
 
   it('can be imported by a source of the user', async () => {
