@@ -51,5 +51,5 @@ export function columnWidths(shape: TableShape): readonly number[] {
   const flexible = shape.flexible ?? 0
   const excess = widths.reduce((sum, columns) => sum + columns, gap * (widths.length - 1)) - shape.columns
   if (excess <= 0) return widths
-  return widths.map((columns, index) => (index === flexible ? Math.max(6, columns - excess) : columns))
+  return widths.map((columns, index) => (index === flexible ? Math.max(4, columns - excess) : columns))
 }

@@ -11,7 +11,10 @@ export type { OpenQueue }
  * `create` makes it where it is missing (seed, init); `write` does not (worker, retry, verify); `read` writes nothing (status); `migrate` is `write` for the
  * holder of the workspace's lock.
  */
-export async function openWorkspaceQueue(workspace: Workspace, mode: QueueMode | 'migrate'): Promise<OpenQueue> {
+export async function openWorkspaceQueue(
+  workspace: Pick<Workspace, 'queueFile' | 'timezone'>,
+  mode: QueueMode | 'migrate',
+): Promise<OpenQueue> {
   const { openQueue } = await import('../queue/queue.js')
   return openQueue({
     file: workspace.queueFile,

@@ -24,7 +24,7 @@ export interface LogOptions {
 }
 export interface EventLog {
   readonly log: Log
-  close(): void
+  readonly close: () => void
 }
 
 const rank: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 }

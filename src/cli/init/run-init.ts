@@ -45,11 +45,12 @@ async function make(asked: InitAsked): Promise<number> {
     ...(await makeFile(join(directory, 'sources', 'acme.yaml.example'), exampleSource)),
     ...(await makeFile(join(directory, 'backfill.yaml'), settingsFile(database.setting, sources))),
   ]
-  const workspace = await loadWorkspaceAt(directory)
-  const hadQueue = await exists(workspace.queueFile)
-  const queue = await openWorkspaceQueue(workspace, 'create')
+  // Not by loading the workspace: a shipped source's lists have to be filled in first.
+  const queueFile = join(directory, 'queue.db')
+  const hadQueue = await exists(queueFile)
+  const queue = await openWorkspaceQueue({ queueFile, timezone: 'UTC' }, 'create')
   queue.close()
-  const files = [...made, ...(hadQueue ? [] : [workspace.queueFile])]
+  const files = [...made, ...(hadQueue ? [] : [queueFile])]
   if (asked.isJson) sayJson({ workspace: directory, made: files.sort(), cron: cronLine(asked) })
   else for (const line of report(asked, files)) say(line)
   return exitCodes.done

@@ -2,6 +2,8 @@
 import { basename } from 'node:path'
 import { systemClock } from '../../clock/system-clock.js'
 import { ConfigError } from '../../domain/errors.js'
+import { partitionLabel } from '../../domain/partition.js'
+import type { Task } from '../../domain/task.js'
 import { status } from '../../status/status.js'
 import type { StatusReport, StatusRequest } from '../../status/types.js'
 import type { Asked } from '../asked.js'
@@ -11,6 +13,7 @@ import { columnsOf, inkFor } from '../ink.js'
 import { withOpened } from '../opened.js'
 import { say, sayJson } from '../say.js'
 import type { Stop } from '../signals.js'
+import { clean } from '../text.js'
 
 export interface StatusFlags {
   readonly json: boolean | undefined
@@ -36,7 +39,7 @@ export async function showStatus(reading: StatusReading, stop: Stop): Promise<nu
   }
   return withOpened(async (opened) => {
     const queue = opened.keep(await openWorkspaceQueue(reading.workspace, 'read'), (open) => open.close())
-    if (reading.flags.task !== undefined) return showTask(reading.flags.task, queue, reading.flags)
+    if (reading.flags.task !== undefined) return showTask(reading.flags.task, queue, reading)
     if (reading.flags.watch) return watch(reading, queue, stop)
     const report = await ask(reading, queue)
     if (reading.flags.json === true) {
@@ -54,18 +57,19 @@ async function ask(reading: StatusReading, queue: OpenQueue): Promise<StatusRepo
   return status(request, { queue, budget: queue.budget, clock: systemClock, isAlive })
 }
 
-async function draw({ workspace, flags }: StatusReading, report: StatusReport): Promise<readonly string[]> {
+async function draw({ workspace, flags, streams }: StatusReading, report: StatusReport): Promise<readonly string[]> {
   const { statusLines } = await import('./view.js')
   return statusLines(report, {
     ink: inkFor(process.stdout),
     columns: columnsOf(process.stdout),
     deadShown: flags.dead ? deadListed : deadShown,
     isDeadOnly: flags.dead,
+    label: labelIn(streams),
     workspace: basename(workspace.directory),
   })
 }
 
-async function showTask(name: string, queue: OpenQueue, flags: StatusFlags): Promise<number> {
+async function showTask(name: string, queue: OpenQueue, { flags, streams }: StatusReading): Promise<number> {
   const isNumber = /^#?\d{1,15}$/.test(name)
   const [task] = await queue.tasks(
     isNumber ? { number: Number(name.replace('#', '')), limit: 1 } : { id: name, limit: 1 },
@@ -79,10 +83,23 @@ async function showTask(name: string, queue: OpenQueue, flags: StatusFlags): Pro
     sayJson({ task: taskDocument(task) })
   } else {
     const { taskLines } = await import('./task-view.js')
-    const look = { ink: inkFor(process.stdout), columns: columnsOf(process.stdout), now: Date.now() }
+    const look = {
+      ink: inkFor(process.stdout),
+      columns: columnsOf(process.stdout),
+      now: Date.now(),
+      label: labelIn(streams),
+    }
     say(taskLines(task, look).join('\n'))
   }
   return flags.check && task.state === 'dead' ? exitCodes.attention : exitCodes.done
+}
+
+/** The values of a partition in the order of its stream's dimensions; of a stream that is not configured, in the alphabet's. */
+function labelIn(streams: StatusReading['streams']): (task: Task) => string {
+  return (task) => {
+    const known = streams.find(({ stream }) => stream.source === task.source && stream.name === task.stream)
+    return clean(partitionLabel(task.partition, known?.stream.dimensions))
+  }
 }
 
 const hideCursor = '\u001b[?25l'

@@ -1,5 +1,4 @@
 /** `status --task N` for people: all about one task. Pure. */
-import { partitionLabel } from '../../domain/partition.js'
 import type { Task } from '../../domain/task.js'
 import type { Ink } from '../ink.js'
 import { clean, count, duration, plural, shorten, wrap } from '../text.js'
@@ -12,11 +11,12 @@ export interface TaskLook {
   readonly ink: Ink
   readonly columns: number
   readonly now: number
+  readonly label: (task: Task) => string
 }
 
 export function taskLines(task: Task, look: TaskLook): readonly string[] {
   const { ink } = look
-  const head = `${ink.bold(`TASK ${task.number}`)}  ${task.source}.${task.stream}  ${clean(partitionLabel(task.partition))}`
+  const head = `${ink.bold(`TASK ${task.number}`)}  ${task.source}.${task.stream}  ${look.label(task)}`
   return [head, ...facts(task, look.now).flatMap(([label, text]) => factLines(label, text, look))]
 }
 

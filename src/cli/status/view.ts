@@ -2,7 +2,6 @@
  * `backfill status` for people: the verdict first, then streams, what runs, the dead, the budget, the last runs. Pure: a report in, lines out, none of
  * them wider than the screen. Everything that came from a source is cleaned of control characters.
  */
-import { partitionLabel } from '../../domain/partition.js'
 import type { Task } from '../../domain/task.js'
 import type { StatusReport } from '../../status/types.js'
 import { renderColumns } from '../columns.js'
@@ -21,6 +20,8 @@ export interface Look {
   readonly deadShown: number
   /** Only the dead. */
   readonly isDeadOnly: boolean
+  /** A partition as people read it: its values in the stream's order. */
+  readonly label: (task: Task) => string
   /** Name of the workspace's folder. */
   readonly workspace: string
 }
@@ -78,7 +79,7 @@ function runningLines(report: StatusReport, look: Look): readonly string[] {
   const rows = shown.map((task) => [
     `#${task.number}`,
     `${task.source}.${task.stream}`,
-    clean(partitionLabel(task.partition)),
+    look.label(task),
     progressText(task),
     task.leasedAt === null ? '' : duration(report.at - task.leasedAt),
   ])
@@ -100,7 +101,7 @@ function selectedLines(report: StatusReport, look: Look): readonly string[] {
   const rows = report.selected.map((task) => [
     `#${task.number}`,
     `${task.source}.${task.stream}`,
-    clean(partitionLabel(task.partition)),
+    look.label(task),
     stateText(task, report.at),
     progressText(task),
   ])
@@ -127,13 +128,11 @@ function deadLines(report: StatusReport, look: Look): readonly string[] {
   return lines
 }
 
-function deadTaskLines(task: Task, now: number, { ink, columns }: Look): readonly string[] {
+function deadTaskLines(task: Task, now: number, look: Look): readonly string[] {
+  const { ink, columns } = look
   const number = `#${task.number}`
   const when = clockText(task.finishedAt ?? task.createdAt, now)
-  const label = shorten(
-    `${task.source}.${task.stream}  ${clean(partitionLabel(task.partition))}`,
-    columns - number.length - when.length - 3,
-  )
+  const label = shorten(`${task.source}.${task.stream}  ${look.label(task)}`, columns - number.length - when.length - 3)
   const pad = ' '.repeat(Math.max(1, columns - number.length - 1 - label.length - when.length))
   const hint = task.hint ?? `run "backfill retry --task ${task.number}" when the cause is gone`
   return [
