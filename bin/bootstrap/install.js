@@ -55,7 +55,7 @@ export async function install(root) {
  * Everything that decides what node_modules must hold, as one line.
  * @param {string} root
  */
-export function fingerprint(root) {
+function fingerprint(root) {
   const hash = createHash('sha256')
   const manifest = /** @type {Record<string, unknown>} */ (
     JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'))
