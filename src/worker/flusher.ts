@@ -27,6 +27,8 @@ export class Flusher {
   #batch: Batch
   /** Monotonic ms of the oldest page in the batch; null while nothing waits. */
   #oldestAt: number | null = null
+  /** Ends when that page is too old; one for each batch, because a timer a page was a tenth of the path's time. */
+  #age: { readonly tooOld: Promise<boolean>; readonly cancel: () => void } | null = null
   #running: Promise<void> | null = null
   #failure: { readonly error: unknown } | null = null
 
@@ -64,22 +66,26 @@ export class Flusher {
       () => true,
     )
     while (this.#oldestAt !== null) {
-      const left = this.#oldestAt + this.#deps.settings.flush.ageMs - this.#deps.clock.monotonic()
-      const isHere = left > 0 ? await this.#firstOf(settled, left) : false
-      if (isHere) return
+      if (await Promise.race([settled, this.#tooOld(this.#oldestAt)])) return
       await this.#start()
     }
   }
 
-  async #firstOf(settled: Promise<boolean>, ms: number): Promise<boolean> {
-    const timer = new AbortController()
-    const tooOld = this.#deps.clock.sleep(ms, timer.signal).then(
-      () => false,
-      () => false,
-    )
-    const isHere = await Promise.race([settled, tooOld])
-    timer.abort()
-    return isHere
+  /** Resolves with false when what waits is too old. */
+  #tooOld(oldestAt: number): Promise<boolean> {
+    if (this.#age === null) {
+      const left = oldestAt + this.#deps.settings.flush.ageMs - this.#deps.clock.monotonic()
+      const timer = new AbortController()
+      const isOver = () => false
+      const tooOld = this.#deps.clock.sleep(Math.max(0, left), timer.signal).then(isOver, isOver)
+      this.#age = {
+        tooOld,
+        cancel: () => {
+          timer.abort()
+        },
+      }
+    }
+    return this.#age.tooOld
   }
 
   /** Promotes everything that waits. Throws what a flush threw. */
@@ -125,6 +131,8 @@ export class Flusher {
     const walk = this.#walk
     this.#batch = this.#deps.table.newBatch(this.#deps.partition)
     this.#oldestAt = null
+    this.#age?.cancel()
+    this.#age = null
     const known = this.#checkpoint.walk
     const distinct = known?.id === walk.id ? known.distinct : 0
     const advance = { walk: { ...walk, distinct }, ...end, requests: this.#deps.requests() }
