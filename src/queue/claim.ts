@@ -2,13 +2,15 @@
  * Owns the claim: which ready tasks come next, and the right to them. Inside the transaction of its caller.
  * One probe of an index per stream, merged here: a claim costs the same at ten thousand tasks and at a million.
  */
+
+import { parsePartitionKey } from '../domain/partition.js'
 import type { ClaimRequest } from '../domain/ports.js'
-import type { Lease } from '../domain/task.js'
+import { type Lease, noTotals, type Task } from '../domain/task.js'
 import type { Names } from './names.js'
 import { restrictPartitions } from './partition-filter.js'
 import type { Store } from './store.js'
 import type { Tally } from './tally.js'
-import { readTask, type TaskRow, taskColumns } from './task-row.js'
+import { loadTask } from './task-row.js'
 
 /**
  * Tasks whose time has come are made claimable at most so many a call and stream, the longest due first: a claim after a night in which half a million
@@ -23,15 +25,21 @@ const taskMakeDue = `
     select number from task where stream = ? and state = 'ready' and ready_at is not null and ready_at <= ? order by ready_at limit ?)`
 const taskClaim = `
   update task set state = 'leased', epoch = epoch + 1, leased_at = ?, renewed_at = ?, run = ? where number in (select value from json_each(?))
-  returning ${taskColumns}`
+  returning number, epoch, stream, id, partition, backfill, priority, created_at`
+
+const orderBegins = '\n  order by'
+const taskClaimable = `
+  select number, priority from task where stream = ? and state = 'ready' and ready_at is null and reclaims = 0${orderBegins} priority desc, number limit ?`
+const taskSuspect = `
+  select number, priority from task where stream = ? and state = 'ready' and ready_at is null and reclaims > 0${orderBegins} priority desc, number limit ?`
 
 /** Statements that run at every claim, for the test that looks at their plans. */
 export const claimStatements = {
   taskDue,
   taskMakeDue,
   taskClaim,
-  taskClaimable: taskClaimable(''),
-  taskSuspect: taskSuspect(''),
+  taskClaimable,
+  taskSuspect,
 }
 
 /** A task that may be claimed: its number and priority. */
@@ -49,18 +57,60 @@ export function claimTasks(
   const turn = chooseTasks(store, streams, request)
   if (turn.length === 0) return []
   const now = store.clock.now()
-  const rows = store
-    .sql(taskClaim)
-    .raw()
-    .all(now, now, names.ensureRun(request.runId, now), JSON.stringify(turn)) as TaskRow[]
-  const leases = new Map(rows.map((row) => [row[0], leaseOf(row, { names, tally })]))
+  const run = names.ensureRun(request.runId, now)
+  const rows = store.sql(taskClaim).raw().all(now, now, run, JSON.stringify(turn)) as ClaimedRow[]
+  const leases = new Map<number, Lease>()
+  for (const row of rows) {
+    const task = row[1] === 1 ? firstClaimed(row, names, { now, runId: request.runId }) : loadTask(store, names, row[0])
+    tally.claim(row[2], task)
+    leases.set(row[0], { task, epoch: row[1] })
+  }
   return turn.map((number) => leases.get(number)).filter((lease) => lease !== undefined)
 }
 
-function leaseOf(row: TaskRow, { names, tally }: { names: Names; tally: Tally }): Lease {
-  const task = readTask(row, names)
-  tally.move(row[2], { ...task, state: 'ready' }, task)
-  return { task, epoch: task.epoch }
+type ClaimedRow = readonly [
+  number: number,
+  epoch: number,
+  stream: number,
+  id: string,
+  partition: string,
+  backfill: number,
+  priority: number,
+  createdAt: number,
+]
+
+/** A task that nobody held before has nothing to read but its beginning: 8 columns instead of 31. */
+function firstClaimed(row: ClaimedRow, names: Names, claim: { readonly now: number; readonly runId: string }): Task {
+  const { source, stream } = names.streamName(row[2])
+  // Written out: spreading the constant part and adding the rest took 32 microseconds a task (Node 20), this takes 2.
+  return {
+    id: row[3],
+    number: row[0],
+    source,
+    stream,
+    partition: parsePartitionKey(row[4]),
+    backfillId: names.backfillId(row[5]),
+    state: 'leased',
+    priority: row[6],
+    epoch: 1,
+    attempts: 0,
+    reclaims: 0,
+    createdAt: row[7],
+    readyAt: null,
+    leasedAt: claim.now,
+    renewedAt: claim.now,
+    finishedAt: null,
+    runId: claim.runId,
+    code: null,
+    message: null,
+    hint: null,
+    totals: noTotals,
+    requests: 0,
+    expected: null,
+    proof: null,
+    cursor: null,
+    workedMs: 0,
+  }
 }
 
 function moveDue(store: Store, tally: Tally, stream: number): void {
@@ -73,10 +123,12 @@ function moveDue(store: Store, tally: Tally, stream: number): void {
 function chooseTasks(store: Store, streams: readonly number[], request: ClaimRequest): number[] {
   const { condition, values } = restrictPartitions(request.filter.partitions)
   const candidates = streams.flatMap((stream) =>
-    probe(store, taskClaimable(condition), [stream, ...values, request.limit]),
+    probe(store, restricted(taskClaimable, condition), [stream, ...values, request.limit]),
   )
   if (!request.hasSuspect) {
-    const suspects = streams.flatMap((stream) => probe(store, taskSuspect(condition), [stream, ...values, 1]))
+    const suspects = streams.flatMap((stream) =>
+      probe(store, restricted(taskSuspect, condition), [stream, ...values, 1]),
+    )
     candidates.push(...suspects.sort(byTurn).slice(0, 1))
   }
   const inOrder = candidates.sort(byTurn).slice(0, request.limit)
@@ -84,26 +136,14 @@ function chooseTasks(store: Store, streams: readonly number[], request: ClaimReq
 }
 
 function probe(store: Store, statement: string, values: readonly (number | string)[]): Candidate[] {
-  return store
-    .sql(statement)
-    .raw()
-    .all(...values) as Candidate[]
+  return store.sql(statement).raw().all(values) as Candidate[]
 }
 
 function byTurn(a: Candidate, b: Candidate): number {
   return b[1] - a[1] || a[0] - b[0]
 }
 
-function taskClaimable(condition: string): string {
-  return `
-  select number, priority from task
-  where stream = ? and state = 'ready' and ready_at is null and reclaims = 0${condition}
-  order by priority desc, number limit ?`
-}
-
-function taskSuspect(condition: string): string {
-  return `
-  select number, priority from task
-  where stream = ? and state = 'ready' and ready_at is null and reclaims > 0${condition}
-  order by priority desc, number limit ?`
+/** The very statement where there is no condition, so that its text is hashed once and not at every claim. */
+function restricted(statement: string, condition: string): string {
+  return condition === '' ? statement : statement.replace(orderBegins, `${condition}${orderBegins}`)
 }

@@ -2,7 +2,7 @@
  * Owns the end of a lease and the signs of life in between. Inside the transaction of its caller.
  * A settle that finds its lease gone changes nothing: it was done before (a replay), or the task was cancelled or claimed anew since.
  */
-import type { Lease, Outcome, Progress, Proof, Task, TaskState } from '../domain/task.js'
+import type { Lease, Outcome, Progress, Task, TaskState } from '../domain/task.js'
 import type { Store } from './store.js'
 import type { CountedFacts, Tally } from './tally.js'
 
@@ -14,8 +14,9 @@ export interface LateSettle {
 }
 
 const taskHeld = `
-  select number, id, stream, state, epoch, attempts, reclaims, pages, received, created, updated, unchanged, held, duplicates, requests, code, message, hint
+  select number, id, stream, state, epoch, attempts, reclaims, requests, pages, received, created, updated, unchanged, held, duplicates
   from task where number in (select value from json_each(?))`
+const taskFailure = `select code, message, hint from task where number = ?`
 const progressSet = `
   pages = ?, received = ?, created = ?, updated = ?, unchanged = ?, held = ?, duplicates = ?, requests = ?, expected = ?, cursor = ?`
 const taskSettle = `
@@ -29,27 +30,47 @@ const dayAdd = `
   insert into stream_day (stream, day, done) values (?, ?, ?) on conflict (stream, day) do update set done = done + excluded.done`
 
 /** Statements that run once a task, for the test that looks at their plans. */
-export const settleStatements = { taskHeld, taskSettle, taskRenew, dayAdd }
+export const settleStatements = { taskHeld, taskFailure, taskSettle, taskRenew, dayAdd }
 
-interface HeldRow {
+/** An array, because every call reads ten of them. */
+type HeldColumns = readonly [
+  number: number,
+  id: string,
+  stream: number,
+  state: TaskState,
+  epoch: number,
+  attempts: number,
+  reclaims: number,
+  requests: number,
+  pages: number,
+  received: number,
+  created: number,
+  updated: number,
+  unchanged: number,
+  held: number,
+  duplicates: number,
+]
+
+/** What a task is before its settle, as far as the settle depends on it. */
+interface HeldRow extends CountedFacts {
   readonly number: number
   readonly id: string
   readonly stream: number
-  readonly state: TaskState
   readonly epoch: number
-  readonly attempts: number
-  readonly reclaims: number
-  readonly pages: number
-  readonly received: number
-  readonly created: number
-  readonly updated: number
-  readonly unchanged: number
-  readonly held: number
-  readonly duplicates: number
-  readonly requests: number
-  readonly code: string | null
-  readonly message: string | null
-  readonly hint: string | null
+}
+
+function heldRow(row: HeldColumns): HeldRow {
+  const [number, id, stream, state, epoch, attempts, reclaims, requests] = row
+  const totals = {
+    pages: row[8],
+    received: row[9],
+    created: row[10],
+    updated: row[11],
+    unchanged: row[12],
+    held: row[13],
+    duplicates: row[14],
+  }
+  return { number, id, stream, state, epoch, attempts, reclaims, requests, totals, readyAt: null, proof: null }
 }
 
 /** Settles every outcome that still holds its lease and answers the others, but for replays. */
@@ -90,18 +111,25 @@ export function renewTask(
 ): boolean {
   const row = rowOf(readHeld(store, [lease]), lease)
   if (row === null || !holds(row, lease)) return false
-  const before = leasedFacts(row)
-  const hasMoved = distinctRows(progress) > row.received - row.duplicates
-  const after = { ...before, ...progress, attempts: hasMoved ? 0 : row.attempts, reclaims: hasMoved ? 0 : row.reclaims }
-  const values = [store.clock.now(), after.attempts, after.reclaims, ...progressValues(progress)]
-  store.sql(taskRenew).run(...values, lease.task.number, lease.epoch)
-  tally.move(row.stream, before, after)
+  const hasMoved = distinctRows(progress) > distinctRows(row)
+  const { readyAt, proof } = row
+  const attempts = hasMoved ? 0 : row.attempts
+  const reclaims = hasMoved ? 0 : row.reclaims
+  const values: (number | string | null)[] = [store.clock.now(), attempts, reclaims]
+  pushProgress(values, progress)
+  values.push(lease.task.number, lease.epoch)
+  store.sql(taskRenew).run(values)
+  const { totals, requests } = progress
+  tally.move(row.stream, row, { state: 'leased', attempts, reclaims, readyAt, proof, totals, requests })
   return true
 }
 
 function readHeld(store: Store, leases: readonly Lease[]): Map<number, HeldRow> {
-  const rows = store.sql(taskHeld).all(JSON.stringify(leases.map(({ task }) => task.number))) as HeldRow[]
-  return new Map(rows.map((row) => [row.number, row]))
+  const rows = store
+    .sql(taskHeld)
+    .raw()
+    .all(JSON.stringify(leases.map(({ task }) => task.number))) as HeldColumns[]
+  return new Map(rows.map((row) => [row[0], heldRow(row)]))
 }
 
 /** The row of the lease's task; a queue put back from a copy may know its number for another task. */
@@ -125,13 +153,15 @@ type Ending = Pick<Task, 'state' | 'readyAt' | 'finishedAt' | 'proof' | 'code' |
 function writeOutcome(store: Store, tally: Tally, { row, outcome }: { row: HeldRow; outcome: Outcome }): void {
   const now = store.clock.now()
   const { lease, progress, attempts, workedMs } = outcome
-  const { state, readyAt, finishedAt, proof, code, message, hint } = endingOf(outcome, row, now)
+  const { state, readyAt, finishedAt, proof, code, message, hint } = endingOf(store, outcome, now)
   // Progress is a row whose key is new to the walk: only then does the count of crashes begin again.
-  const hasMoved = state === 'done' || distinctRows(progress) > row.received - row.duplicates
+  const hasMoved = state === 'done' || distinctRows(progress) > distinctRows(row)
   const reclaims = hasMoved ? 0 : row.reclaims
-  const ending = [state, now, readyAt, finishedAt, attempts, reclaims, proof, code, message, hint, workedMs]
-  store.sql(taskSettle).run(...ending, ...progressValues(progress), lease.task.number, lease.epoch)
-  tally.move(row.stream, leasedFacts(row), {
+  const values = [state, now, readyAt, finishedAt, attempts, reclaims, proof, code, message, hint, workedMs]
+  pushProgress(values, progress)
+  values.push(lease.task.number, lease.epoch)
+  store.sql(taskSettle).run(values)
+  tally.move(row.stream, row, {
     state,
     readyAt,
     proof,
@@ -142,18 +172,26 @@ function writeOutcome(store: Store, tally: Tally, { row, outcome }: { row: HeldR
   })
 }
 
-function endingOf(outcome: Outcome, row: HeldRow, now: number): Ending {
+function endingOf(store: Store, outcome: Outcome, now: number): Ending {
   switch (outcome.kind) {
     case 'done':
-      return { ...unfailed, state: 'done', finishedAt: now, proof: outcome.proof }
+      return {
+        state: 'done',
+        readyAt: null,
+        finishedAt: now,
+        proof: outcome.proof,
+        code: null,
+        message: null,
+        hint: null,
+      }
     case 'later': {
       const { code, message, hint } = outcome
       const readyAt = outcome.readyAt > now ? Math.ceil(outcome.readyAt) : null
       return { state: 'ready', readyAt, finishedAt: null, proof: null, code, message, hint }
     }
     case 'released': {
-      const { code, message, hint } = row
-      return { state: 'ready', readyAt: null, finishedAt: null, proof: null, code, message, hint }
+      const failure = store.sql(taskFailure).get(outcome.lease.task.number) as Pick<Task, 'code' | 'message' | 'hint'>
+      return { ...failure, state: 'ready', readyAt: null, finishedAt: null, proof: null }
     }
     case 'dead': {
       const { code, message, hint } = outcome
@@ -161,26 +199,13 @@ function endingOf(outcome: Outcome, row: HeldRow, now: number): Ending {
     }
   }
 }
-const unfailed = { readyAt: null, code: null, message: null, hint: null }
 
-function leasedFacts(row: HeldRow): CountedFacts {
-  return {
-    state: 'leased',
-    attempts: row.attempts,
-    reclaims: row.reclaims,
-    readyAt: null,
-    proof: noProof,
-    totals: row,
-    requests: row.requests,
-  }
-}
-const noProof: Proof | null = null
-
-function distinctRows({ totals }: Progress): number {
+function distinctRows({ totals }: Pick<Progress, 'totals'>): number {
   return totals.received - totals.duplicates
 }
 
-function progressValues({ totals, requests, expected, cursor }: Progress): (number | string | null)[] {
+/** In the order of {@link progressSet}. */
+function pushProgress(values: (number | string | null)[], { totals, requests, expected, cursor }: Progress): void {
   const { pages, received, created, updated, unchanged, held, duplicates } = totals
-  return [pages, received, created, updated, unchanged, held, duplicates, requests, expected, cursor]
+  values.push(pages, received, created, updated, unchanged, held, duplicates, requests, expected, cursor)
 }
