@@ -20,7 +20,7 @@ import {
 import { budget, optionalSettings } from './settings-schema.js'
 
 /** Types as people write them, and what each is in Postgres. */
-export const columnTypes = {
+const columnTypes = {
   text: 'text',
   string: 'text',
   varchar: 'text',
@@ -251,6 +251,6 @@ export type PaginateDraft = z.output<typeof paginate>
 export type RequestDraft = z.output<typeof request>
 export type AnswerDraft = z.output<typeof answer>
 export type CountDraft = z.output<typeof countRule>
-export type ColumnDraft = z.output<typeof column>
+
 /** What an author writes. */
 export type SourceInput = z.input<typeof sourceSchema>

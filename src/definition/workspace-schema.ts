@@ -66,4 +66,3 @@ export const workspaceSchema = z.strictObject(
 
 export type WorkspaceDraft = z.output<typeof workspaceSchema>
 export type SourceOverride = NonNullable<z.output<typeof sourceOverride>>
-export type StreamOverride = z.output<typeof streamOverride>

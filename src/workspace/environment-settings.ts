@@ -4,19 +4,23 @@ import { type Setting, settingsCatalogue } from '../definition/settings-catalogu
 import { ConfigError, type Problem } from '../domain/errors.js'
 import type { LogLevel } from '../domain/ports.js'
 import type { Source, Stream, StreamSettings } from '../domain/source-model.js'
-import type { CompiledSettings } from './compiled-workspace.js'
+import type { CompiledSettings, CompiledWorkspace } from './compiled-workspace.js'
 import { type Environment, variable } from './environment.js'
 import { isTimezone } from './timezone.js'
 
 /** Settings that the environment gives, by key of the catalogue: amounts in ms, bytes or rows, words as they are. */
-export type Twins = ReadonlyMap<string, number | string>
+type Twins = ReadonlyMap<string, number | string>
 
-/** Reads every twin there is. @throws ConfigError `invalid_environment` with all that cannot be read. */
-export function readTwins(environment: Environment): Twins {
+/** The workspace with every twin that is set. @throws ConfigError `invalid_environment` with all that cannot be read. */
+export function overlay(compiled: CompiledWorkspace, environment: Environment): CompiledWorkspace {
+  const twins = readTwins(environment)
+  const settings = overlaySettings(compiled.settings, twins)
+  return { ...compiled, settings, sources: overlaySources(compiled.sources, twins) }
+}
+
+function readTwins(environment: Environment): Twins {
   const twins = new Map<string, number | string>()
   const problems: Problem[] = []
-  // Rare, and a look at each of thirty names costs more than one at the keys.
-  if (!Object.keys(environment).some((name) => name.startsWith('BACKFILL_'))) return twins
   for (const setting of settingsCatalogue) {
     const text = setting.environment === null ? null : variable(environment, setting.environment)
     if (text === null || setting.environment === null || setting.key === 'database') continue
@@ -37,7 +41,7 @@ export function readTwins(environment: Environment): Twins {
 }
 
 /** The workspace's own settings with the twins laid over them. */
-export function overlaySettings(settings: CompiledSettings, twins: Twins): CompiledSettings {
+function overlaySettings(settings: CompiledSettings, twins: Twins): CompiledSettings {
   const enabled = twins.get('metrics.enabled')
   return {
     ...settings,
@@ -52,10 +56,7 @@ export function overlaySettings(settings: CompiledSettings, twins: Twins): Compi
 }
 
 /** The sources with the twins laid over every stream's settings; the same objects where there is nothing to lay. */
-export function overlaySources(
-  sources: Readonly<Record<string, Source>>,
-  twins: Twins,
-): Readonly<Record<string, Source>> {
+function overlaySources(sources: Readonly<Record<string, Source>>, twins: Twins): Readonly<Record<string, Source>> {
   if (!settingsCatalogue.some(({ scope, key }) => scope === 'stream' && twins.has(key))) return sources
   return mapValues(sources, (source) => ({
     ...source,

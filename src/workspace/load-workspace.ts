@@ -8,7 +8,6 @@ import { type CacheKey, readCache, writeCache } from './cache.js'
 import type { CompiledWorkspace, TableOverrides } from './compiled-workspace.js'
 import { resolveDatabase } from './database.js'
 import { type Environment, readEnvironment, variable } from './environment.js'
-import { overlaySettings, overlaySources, readTwins } from './environment-settings.js'
 import { lookAtFiles } from './fingerprint.js'
 import { systemTimezone } from './timezone.js'
 
@@ -28,21 +27,27 @@ export async function loadWorkspace(request: LoadRequest = {}): Promise<Workspac
   const directory = resolve(request.directory ?? variable(given, 'BACKFILL_WORKSPACE') ?? '.')
   requireSettingsFile(directory)
   const environment = readEnvironment(directory, given)
-  const twins = readTwins(environment)
-  const compiled = await compiledWorkspace(directory, environment)
-  const settings = overlaySettings(compiled.settings, twins)
+  const compiled = await withTwins(await compiledWorkspace(directory, environment), environment)
   const workspace: Workspace = {
     directory,
     queueFile: join(directory, 'queue.db'),
     stateDirectory: join(directory, '.backfill'),
     ...resolveDatabase(compiled.database, environment, () => readSettings(directory)),
-    ...settings,
-    timezone: settings.timezone ?? systemTimezone(),
-    sources: overlaySources(compiled.sources, twins),
+    ...compiled.settings,
+    timezone: compiled.settings.timezone ?? systemTimezone(),
+    sources: compiled.sources,
     notes: compiled.notes,
     environment,
   }
   return freeze(workspace)
+}
+
+/** Settings of the environment laid over those of the files; its reader is loaded only where there are any. */
+async function withTwins(compiled: CompiledWorkspace, environment: Environment): Promise<CompiledWorkspace> {
+  const isSet = Object.keys(environment).some((name) => name.startsWith('BACKFILL_') && name !== 'BACKFILL_WORKSPACE')
+  if (!isSet) return compiled
+  const { overlay } = await import('./environment-settings.js')
+  return overlay(compiled, environment)
 }
 
 async function compiledWorkspace(directory: string, environment: Environment): Promise<CompiledWorkspace> {

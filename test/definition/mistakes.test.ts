@@ -174,6 +174,16 @@ describe('a stream', () => {
     expect(compileYaml(`${keyless}    disposition: append\n`).lines).toEqual([])
   })
 
+  it('names each key column once', () => {
+    const key = (columns: string) => compileYaml(base.replace('key: id', `key: ${columns}`)).lines
+    expect(key('[id, id]')).toEqual([
+      'sources/acme.yaml:6  streams.users.key[1]  expected each column once, found "id" again',
+    ])
+    expect(key('[]')).toEqual([
+      'sources/acme.yaml:6  streams.users.key  expected at least one column name, found an empty list',
+    ])
+  })
+
   it('may not name columns that delta tables or Postgres keep', () => {
     for (const name of ['_task', '_row', 'ctid', 'xmin', '__proto__']) {
       expect(compileYaml(base.replace('name: text', `${name}: text`)).lines).toHaveLength(1)

