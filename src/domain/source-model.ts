@@ -19,8 +19,8 @@ export interface Source {
 }
 
 /**
- * Text with holes: `{dimension}`, `{dimension:M/D/YYYY}`, `{dimension.end}`, `{dimension.next}` (dates), `{config.NAME}`, `$NAME` or
- * `${NAME}` (environment, secret). `{{` and `}}` are braces, `$$` is a dollar sign.
+ * Text with holes: `{dimension}`, `{dimension:M/D/YYYY}`, `{dimension.end}`, `{dimension.next}` (dates), `{config.NAME}`, `{cursor}` (where the stream
+ * paginates by cursor), `$NAME` or `${NAME}` (environment, secret). `{{` and `}}` are braces, `$$` is a dollar sign.
  */
 export type Template = string
 

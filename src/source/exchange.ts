@@ -171,7 +171,9 @@ async function tryRequest<T>(
   const { stream, source, purpose, signal } = caller
   const { timeoutMs } = stream.settings
   const deadlineAt = bookingDeadline(caller, clock.now())
-  const booking = await budget.book({ rules: source.budget, purpose, timeoutMs, deadlineAt, signal })
+  const { delayMs = source.budget.delayMs } = stream.settings
+  const rules = { ...source.budget, delayMs }
+  const booking = await budget.book({ rules, purpose, timeoutMs, deadlineAt, signal })
   let retryAfterMs: number | null = null
   let outcome: Outcome<T>
   try {
@@ -184,7 +186,7 @@ async function tryRequest<T>(
   } catch (error) {
     outcome = error instanceof Refusal ? { kind: 'refused' } : { kind: 'failed', error: named(error, request) }
   }
-  const opensAt = await budget.answered(booking, source.budget, { isRefusal: outcome.kind === 'refused', retryAfterMs })
+  const opensAt = await budget.answered(booking, rules, { isRefusal: outcome.kind === 'refused', retryAfterMs })
   return { outcome, retryAfterMs, opensAt }
 }
 
