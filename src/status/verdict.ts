@@ -5,7 +5,7 @@ import type { BudgetStatus, StatusProblem, StreamStatus, Verdict, WorkerSight } 
 /** Silence after which an unfinished run is called stuck (DESIGN.md §7), ms. */
 export const stuckAfterMs = 10 * 60_000
 /** Time without any worker, while tasks are due, after which its cron line is missed, ms. */
-export const missedAfterMs = 24 * 3_600_000
+const missedAfterMs = 24 * 3_600_000
 
 export interface Findings {
   readonly now: number
@@ -74,7 +74,7 @@ function activityOf({ streams, budgets, worker, now }: Findings): Verdict['activ
 }
 
 /** Ready tasks whose time has come, and leased ones that nobody works on. */
-export function dueCount(streams: readonly StreamStatus[]): number {
+function dueCount(streams: readonly StreamStatus[]): number {
   return sum(streams, ({ counts }) => counts.ready - counts.waiting + counts.leased)
 }
 

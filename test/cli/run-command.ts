@@ -59,7 +59,7 @@ export function temporaryFolder(): { readonly path: string; remove(): void } {
 }
 
 /** A source with two dimensions, one of them written with an underscore. */
-export const cityYaml = `source: city
+const cityYaml = `source: city
 base_url: http://127.0.0.1:9
 budget: { limits: [15/minute] }
 dimensions:

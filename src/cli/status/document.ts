@@ -93,7 +93,7 @@ function budgetDocument({ key, sources, rules, state, owed }: BudgetStatus): unk
   }
 }
 
-export function runDocument(run: RunRecord): unknown {
+function runDocument(run: RunRecord): unknown {
   return {
     id: run.id,
     command: run.command,

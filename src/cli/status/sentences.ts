@@ -66,7 +66,7 @@ function finishTail(report: StatusReport): string {
 }
 
 /** `done about Fri 14:20 (in 11 h 50 min)`, or why that is unknown; null where nothing is open. */
-export function finishText(finish: Finish, now: number): string | null {
+function finishText(finish: Finish, now: number): string | null {
   switch (finish.kind) {
     case 'nothing open':
       return null

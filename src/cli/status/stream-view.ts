@@ -79,7 +79,7 @@ function facts({ counts }: StreamStatus): readonly string[] {
 }
 
 /** `████████░░░░░░░░`: full only when all is done, empty only when nothing is. */
-export function bar(share: number, cells: number): string {
+function bar(share: number, cells: number): string {
   const exact = Math.min(1, Math.max(0, share)) * cells
   const full = share >= 1 ? cells : Math.min(cells - 1, share > 0 ? Math.max(1, Math.round(exact)) : 0)
   return `${'█'.repeat(full)}${'░'.repeat(cells - full)}`
