@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // The door of every command. Owns nothing but what must be said before src/cli can speak: that dist or SQLite's native part is missing.
 
-import { existsSync, readdirSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -17,15 +17,28 @@ else await start()
 async function start() {
   // From dist's side: the same copy that the commands import, which may be the bundled one (bin/bootstrap/bundle.js).
   /** @type {typeof import('@oclif/core')} */
-  const { Config, flush, handle, run } = require('@oclif/core')
+  const { flush, handle, Plugin, run } = require('@oclif/core')
   try {
-    const config = await Config.load({ root: hasFreshManifest() ? dist : root })
-    config.root = root
-    await run(process.argv.slice(2), config)
+    await run(process.argv.slice(2), hasFreshManifest() ? await knownCommands(Plugin) : { root })
     await flush()
   } catch (error) {
     await handle(/** @type {Error} */ (error))
   }
+}
+
+/**
+ * What oclif would find out by itself, from the manifest in dist. oclif looks for one beside package.json only, where it would also be taken for the
+ * sources' (`npm run dev`).
+ * @param {typeof import('@oclif/core').Plugin} Plugin
+ */
+async function knownCommands(Plugin) {
+  /** @type {import('@oclif/core/interfaces').PJSON} */
+  const pjson = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'))
+  const plugin = new Plugin({ root: dist, name: pjson.name, pjson, isRoot: true })
+  await plugin.load()
+  // The manifest's paths, and the commands', count from here.
+  plugin.root = root
+  return { root, pjson, plugins: new Map([[pjson.name, plugin]]) }
 }
 
 /** A manifest older than a command (a compiler run by hand) would hide what changed: then oclif looks for itself, in a tenth of a second. */
