@@ -27,7 +27,7 @@ export interface HeldRow {
 }
 
 /** NULL in COPY's text format; an empty string is not it. */
-export const nullText = '\\N'
+const nullText = '\\N'
 
 interface PageSpan {
   readonly page: number

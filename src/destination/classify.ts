@@ -41,18 +41,13 @@ export function isPreparedLost(error: unknown): boolean {
   return ['26000', '42P05'].includes(sqlstate(error) ?? '')
 }
 
-/** `on conflict` met one key twice: the batch holds spellings of one key that only the server sees to be equal. */
-export function isRepeatedKey(error: unknown): boolean {
-  return sqlstate(error) === '21000'
-}
-
 /**
  * True where a single row may be at fault: classes 22 and 23, P0001 (a trigger's own refusal), 54000 and 54001 (a value too large for an index or nested too
- * deeply). Everything else is the whole flush's.
+ * deeply), 21000 (two rows that become one key only in Postgres, by a trigger). Everything else is the whole flush's.
  */
 export function isRowFault(error: unknown): boolean {
   const state = sqlstate(error) ?? ''
-  return state.startsWith('22') || state.startsWith('23') || ['P0001', '54000', '54001'].includes(state)
+  return state.startsWith('22') || state.startsWith('23') || ['P0001', '21000', '54000', '54001'].includes(state)
 }
 
 /** The server's own words on a row, in one line. */

@@ -129,7 +129,7 @@ class PostgresDestination implements Destination {
   async openTasks(leases: readonly Lease[]): Promise<ReadonlyMap<string, Checkpoint>> {
     if (leases.length === 0) return new Map()
     const attempt: Attempt = { doing: 'open tasks in the ledger', phase: 'work' }
-    const opened = await this.#run(attempt, (connection) => openLedger(connection, leases))
+    const opened = await this.#run(attempt, (connection) => openLedger(connection, leases, this.#parts.deadlines))
     for (const { checkpoint, hasHeld } of opened) this.#noteHeld(checkpoint.taskId, hasHeld)
     const checkpoints = new Map(opened.map(({ checkpoint }) => [checkpoint.taskId, checkpoint]))
     const conflicts = leases.filter(({ task }) => !checkpoints.has(task.id)).map(ledgerConflict)

@@ -31,7 +31,7 @@ export const defaultDeadlines: Deadlines = {
   connectMs: 15_000,
 }
 
-export interface ConnectionsOptions {
+interface ConnectionsOptions {
   readonly config: pg.ClientConfig
   readonly max: number
   readonly deadlines: Deadlines
@@ -51,7 +51,7 @@ export interface Connection {
   /** Runs a script that contains one `copy … from stdin` and feeds it; statements before and after it share its round trip, their rows are dropped. */
   copy(script: string, buffers: readonly Buffer[]): Promise<void>
 }
-export interface Answer<Row> {
+interface Answer<Row> {
   readonly rows: readonly Row[]
   readonly command: string
 }
@@ -113,7 +113,7 @@ export class Connections {
   /** False where the connection cannot be trusted any more. */
   async #rollBack(client: pg.PoolClient, error: unknown): Promise<boolean> {
     if (isLost(error) || error instanceof StoppedError) return false
-    return await this.#wait(client, () => client.query('rollback')).then(
+    return await this.#wait(() => client.query('rollback')).then(
       () => true,
       () => false,
     )
@@ -125,21 +125,20 @@ export class Connections {
         const text = statement.text
         const name = this.#isNaming ? statement.name : undefined
         const config = { text, ...(name === undefined ? {} : { name }), ...(values ? { values: [...values] } : {}) }
-        return await this.#wait(client, () => client.query<Row>(config))
+        return await this.#wait(() => client.query<Row>(config))
       },
-      copy: async (script, buffers) => await this.#wait(client, () => copyBuffers(client, script, buffers)),
+      copy: async (script, buffers) => await this.#wait(() => copyBuffers(client, script, buffers)),
     }
   }
 
-  /** One wait: ends by the answer, the deadline or the signal; in the last two cases the socket is destroyed at once. */
-  async #wait<T>(client: pg.PoolClient, start: () => Promise<T>): Promise<T> {
+  /** One wait: ends by the answer, the deadline or the signal; in the last two cases the release destroys the socket (pg does while a query is active). */
+  async #wait<T>(start: () => Promise<T>): Promise<T> {
     const { signal, deadlines } = this.#options
     if (signal.aborted) throw new StoppedError()
     return await new Promise<T>((resolve, reject) => {
       const give = (error: Error): void => {
         settle()
         reject(error)
-        destroySocket(client)
       }
       const onAbort = (): void => give(new StoppedError())
       const timer = setTimeout(() => give(silent(deadlines.answerMs)), deadlines.answerMs)
@@ -162,12 +161,6 @@ export async function commit(connection: Connection): Promise<void> {
 
 function silent(ms: number): DestinationUnavailable {
   return new DestinationUnavailable('database_silent', `wait for the database got no answer in ${ms / 1000} s`)
-}
-
-/** pg ends a connection politely, which waits for ever on a frozen one. */
-function destroySocket(client: pg.PoolClient): void {
-  const { connection } = client as unknown as { connection: { stream: { destroy(): void } } }
-  connection.stream.destroy()
 }
 
 /**

@@ -30,7 +30,7 @@ export function deltaName(table: TableName, prefix: string): TableName {
   )
 }
 
-export interface DeltaPlan {
+interface DeltaPlan {
   readonly delta: TableName
   readonly table: TableName
   readonly columns: readonly LayoutColumn[]

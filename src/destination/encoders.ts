@@ -20,7 +20,7 @@ export class Refusal {
 /** A field in COPY text format, or why there is none. Never called with null. */
 export type Encoder = (value: Exclude<Json, null>) => string | Refusal
 
-export interface EncoderOptions {
+interface EncoderOptions {
   readonly unstorableText: 'hold' | 'strip'
   /** Longest text in characters, for `varchar(n)`. */
   readonly maxLength: number | null
@@ -233,12 +233,11 @@ function json(options: EncoderOptions): Encoder {
 const suspectJson = /\\u(?:0000|[dD][89a-fA-F])/
 
 function escapeJson(text: string, options: EncoderOptions): string | Refusal {
-  let storable = text
-  if (suspectJson.test(text)) {
-    storable = stripUnstorableJson(text)
-    if (storable !== text && options.unstorableText === 'hold') return unstorable
-  }
-  return storable.includes('\\') ? storable.replaceAll('\\', '\\\\') : storable
+  // Whatever needs a second look has a backslash; most JSON has none.
+  if (!text.includes('\\')) return text
+  const storable = suspectJson.test(text) ? stripUnstorableJson(text) : text
+  if (storable !== text && options.unstorableText === 'hold') return unstorable
+  return storable.replaceAll('\\', '\\\\')
 }
 
 const notJson = new Refusal('invalid_value', 'text that holds JSON')

@@ -4,23 +4,25 @@
  */
 import type { Json, JsonObject } from '../domain/json.js'
 
-/** `known` null: nothing can be lost, so nothing is looked at. */
+/** `known` null: nothing can be lost, so nothing is looked at. `keepsFields`: a column takes what no other names. */
 export class FieldWatch {
   readonly #known: ReadonlySet<string> | null
+  readonly #keepsFields: boolean
   readonly #reported = new Set<string>()
   #names: readonly string[] = []
   #unknown: readonly string[] = []
 
-  constructor(known: ReadonlySet<string> | null) {
+  constructor(known: ReadonlySet<string> | null, options: { readonly keepsFields: boolean }) {
     this.#known = known
+    this.#keepsFields = options.keepsFields
   }
 
-  /** The record's unknown fields, or null; those never seen before are also pushed to `fresh`. */
+  /** The record's unknown fields where they are kept, or null; those never seen before are also pushed to `fresh`. */
   look(record: JsonObject, fresh: string[]): JsonObject | null {
     if (this.#known === null) return null
     const names = Object.keys(record)
     if (!this.#isLast(names)) this.#learn(names, fresh)
-    if (this.#unknown.length === 0) return null
+    if (this.#unknown.length === 0 || !this.#keepsFields) return null
     return Object.fromEntries(this.#unknown.map((name): [string, Json] => [name, record[name] ?? null]))
   }
 

@@ -22,8 +22,6 @@ export interface Flush {
   readonly deadlines: Deadlines
   /** The partition may have held rows that a merged one takes out. */
   readonly hasHeld: boolean
-  /** Duplicates are looked for by Postgres, whatever the batch knows. */
-  readonly dropsRepeats: boolean
 }
 
 /** What a flush did; null: the compare-and-set found another epoch or sequence, and nothing was promoted. */
@@ -39,7 +37,7 @@ export async function promote(connection: Connection, flush: Flush): Promise<Pro
   if (batch.rows === 0 && batch.held === 0) return await moveOnly(connection, flush)
   await stage(connection, flush)
   if (batch.rows === 0) return await endWithoutRows(connection, flush)
-  const repeats = flush.dropsRepeats || batch.mayRepeatKeys ? await dropRepeats(connection, flush) : 0
+  const repeats = batch.mayRepeatKeys ? await dropRepeats(connection, flush) : 0
   const checks = batch.layout.stream.settings.checksForeignKeys
   const orphans = checks ? await dropOrphans(connection, flush) : []
   const counts = await settleHeld(connection, flush, { repeats, removed: orphans })
@@ -99,7 +97,7 @@ function doubt(error: unknown): never {
 // Staging ------------------------------------------------------------------------------------------------------------
 
 /** Opens the transaction, copies the rows and takes the table's lock: two round trips. */
-export async function stage(connection: Connection, flush: Flush): Promise<void> {
+async function stage(connection: Connection, flush: Flush): Promise<void> {
   const { batch, statements } = flush
   const lock = tableLock(flush)
   if (batch.rows === 0) await connection.query({ text: `${beginScript(flush)}; ${lock}` })

@@ -8,7 +8,7 @@ import type { HeldRow, TableBatch } from './batch.js'
 import type { Connection } from './connections.js'
 
 /** The task and walk that a flush belongs to. */
-export interface HeldBy {
+interface HeldBy {
   readonly taskId: string
   readonly walkId: string
 }
@@ -101,7 +101,7 @@ function hash(text: string): string {
 }
 
 /** Compares two versions as numbers, instants or text, whichever both are. A missing version is the oldest. */
-export function isNewer(version: string | null, than: string | null): boolean {
+function isNewer(version: string | null, than: string | null): boolean {
   if (version === null) return false
   if (than === null) return true
   const numbers = [Number(version), Number(than)]

@@ -6,7 +6,7 @@ import type { Json } from '../domain/json.js'
 import { partitionKey } from '../domain/partition.js'
 import type { Advance, Checkpoint, Walk } from '../domain/ports.js'
 import type { Lease, Proof, Totals } from '../domain/task.js'
-import type { Connection } from './connections.js'
+import { type Connection, commit } from './connections.js'
 import { jsonText, parseExact } from './json-text.js'
 
 interface LedgerRow {
@@ -61,13 +61,23 @@ const ledgerRead = {
 }
 
 /** A task as the ledger has it, and whether its partition has held rows. */
-export interface OpenedTask {
+interface OpenedTask {
   readonly checkpoint: Checkpoint
   readonly hasHeld: boolean
 }
 
-/** Raises the epoch of each lease's row, or makes the row. A row that names another source, stream or partition is left alone and out. */
-export async function openLedger(connection: Connection, leases: readonly Lease[]): Promise<readonly OpenedTask[]> {
+/**
+ * Raises the epoch of each lease's row, or makes the row. A row that names another source, stream or partition is left alone and out. Waits for a flush in doubt
+ * no longer than `lockMs`: a claim that outlived its caller would fence the caller's next one.
+ */
+export async function openLedger(
+  connection: Connection,
+  leases: readonly Lease[],
+  { lockMs }: { readonly lockMs: number },
+): Promise<readonly OpenedTask[]> {
+  await connection.query({
+    text: `begin; set local lock_timeout = '${lockMs}ms'; set local statement_timeout = '${2 * lockMs}ms'`,
+  })
   const answer = await connection.query<OpenedRow & Record<string, unknown>>(taskOpen, [
     leases.map(({ task }) => task.id),
     leases.map(({ task }) => task.source),
@@ -75,6 +85,7 @@ export async function openLedger(connection: Connection, leases: readonly Lease[
     leases.map(({ task }) => partitionKey(task.partition)),
     leases.map(({ epoch }) => epoch),
   ])
+  await commit(connection)
   return answer.rows.map((row) => ({ checkpoint: toCheckpoint(row), hasHeld: row.has_held }))
 }
 

@@ -6,13 +6,13 @@ import { DestinationUnavailable, FencedError } from '../domain/errors.js'
 import type { Advance, Checkpoint, Clock, FlushResult, Log } from '../domain/ports.js'
 import { addTotals, type Totals } from '../domain/task.js'
 import type { TableBatch } from './batch.js'
-import { isContention, isPreparedLost, isRepeatedKey, isRowFault, sqlstate } from './classify.js'
+import { isContention, isPreparedLost, isRowFault, sqlstate } from './classify.js'
 import type { Connections, Deadlines } from './connections.js'
 import { type Promoted, promote } from './flush.js'
 import { promoteGoodRows } from './good-rows.js'
 import { readLedger, walkAfter } from './ledger.js'
 
-export interface FlushTools {
+interface FlushTools {
   readonly connections: Connections
   readonly deadlines: Deadlines
   readonly clock: Pick<Clock, 'sleep'>
@@ -22,7 +22,7 @@ export interface FlushTools {
 }
 
 /** What the caller asks for. */
-export interface FlushOrder {
+interface FlushOrder {
   readonly checkpoint: Checkpoint
   readonly batch: TableBatch
   readonly advance: Advance
@@ -55,41 +55,22 @@ async function promoteInTime(order: FlushOrder, tools: FlushTools): Promise<Prom
 
 async function promoteOnce(order: FlushOrder, tools: FlushTools): Promise<Promoted | null> {
   try {
-    return await attempt(order, tools, { dropsRepeats: false, way: promote })
+    return await attempt(order, tools, promote)
   } catch (error) {
-    if (isRepeatedKey(error)) return await promoteWithoutRepeats(order, tools)
     if (!isRowFault(error)) throw error
-    return await promoteSlowly(order, tools, error)
+    tools.log('debug', 'flush_halved', {
+      task: order.checkpoint.taskId,
+      rows: order.batch.rows,
+      sqlstate: sqlstate(error),
+    })
+    return await attempt(order, tools, promoteGoodRows)
   }
 }
 
-async function promoteWithoutRepeats(order: FlushOrder, tools: FlushTools): Promise<Promoted | null> {
-  try {
-    return await attempt(order, tools, { dropsRepeats: true, way: promote })
-  } catch (error) {
-    if (!isRowFault(error)) throw error
-    return await promoteSlowly(order, tools, error)
-  }
-}
-
-async function promoteSlowly(order: FlushOrder, tools: FlushTools, error: unknown): Promise<Promoted | null> {
-  tools.log('debug', 'flush_halved', {
-    task: order.checkpoint.taskId,
-    rows: order.batch.rows,
-    sqlstate: sqlstate(error),
-  })
-  return await attempt(order, tools, { dropsRepeats: true, way: promoteGoodRows })
-}
-
-interface Way {
-  readonly dropsRepeats: boolean
-  readonly way: typeof promote
-}
-
-async function attempt(order: FlushOrder, tools: FlushTools, { dropsRepeats, way }: Way): Promise<Promoted | null> {
+async function attempt(order: FlushOrder, tools: FlushTools, way: typeof promote): Promise<Promoted | null> {
   return await tools.connections.run(async (connection) => {
     const statements = await order.batch.table.statements(connection)
-    return await way(connection, { ...order, dropsRepeats, statements, deadlines: tools.deadlines })
+    return await way(connection, { ...order, statements, deadlines: tools.deadlines })
   })
 }
 

@@ -17,7 +17,7 @@ export type StatementEvent =
   /** Bytes of `copy … to stdout`. */
   | { readonly kind: 'copied'; readonly data: Buffer }
 
-export interface StatementOptions {
+interface StatementOptions {
   readonly config: pg.ClientConfig
   /** One or more statements; several are one transaction, as the server has it. */
   readonly sql: string

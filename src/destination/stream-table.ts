@@ -21,7 +21,7 @@ export class PostgresStreamTable implements StreamTable {
 
   constructor(layout: Layout) {
     this.layout = layout
-    this.#watch = new FieldWatch(knownFields(layout))
+    this.#watch = new FieldWatch(knownFields(layout), { keepsFields: layout.stream.extrasColumn !== null })
   }
 
   get stream(): Stream {

@@ -27,6 +27,19 @@ test('a claim raises the epoch, and the flush of the claim before it is refused'
   await heldPromises(database.sql, stream, [1])
 })
 
+test('a claim waits for a flush in doubt no longer than a lock may take, and leaves nothing that claims later', async () => {
+  const destination = await openDestination(database.config, { deadlines: { lockMs: 50 } })
+  const work = await startWork(destination, streamOf(idAndName))
+  await database.sql('begin')
+  await database.sql('update backfill.ledger set sequence = sequence where task = $1', [work.lease.task.id])
+  await expect(claim(destination, work.lease)).rejects.toMatchObject({
+    name: 'DestinationUnavailable',
+    code: 'database_contention',
+  })
+  await database.sql('rollback')
+  expect((await claim(destination, work.lease)).epoch).toBe(work.checkpoint.epoch + 1)
+})
+
 test('a claim takes the epoch of its lease where that is higher', async () => {
   const destination = await openDestination(database.config)
   const work = await startWork(destination, streamOf(idAndName))

@@ -101,6 +101,38 @@ test('keys that only Postgres knows to be equal are one row', async () => {
   expect(await rowsOf(stream.name)).toMatchObject([{ name: 'b' }])
 })
 
+test('a version beats a missing one, in whichever order they come', async () => {
+  const destination = await openDestination(database.config)
+  const stream = streamOf(versioned, { version: 'at' })
+  const work = await startWork(destination, stream)
+  const at = '2025-01-02T00:00:00Z'
+  await work.flush([
+    { id: 1, name: 'with', at },
+    { id: 1, name: 'without' },
+    { id: 2, name: 'without' },
+    { id: 2, name: 'with', at },
+  ])
+  expect((await rowsOf(stream.name)).map(({ name }) => name)).toEqual(['with', 'with'])
+})
+
+test('keys that become one only in a trigger are one row', async () => {
+  const destination = await openDestination(database.config)
+  const stream = streamOf([column('id', 'text'), column('name', 'text')])
+  const work = await startWork(destination, stream)
+  await database.sql(`create function lower_id() returns trigger language plpgsql as $$ begin new.id := lower(new.id); return new; end $$;
+    create trigger lower_id before insert on public."${stream.name}" for each row execute function lower_id()`)
+  const { totals } = await work.flush([
+    { id: 'A', name: 'a' },
+    { id: 'a', name: 'b' },
+    { id: 'b', name: 'c' },
+  ])
+  expect(totals).toMatchObject({ created: 2, updated: 1, held: 0 })
+  expect(await rowsOf(stream.name)).toEqual([
+    { id: 'a', name: 'b' },
+    { id: 'b', name: 'c' },
+  ])
+})
+
 test('append keeps what is there and the first of two', async () => {
   const destination = await openDestination(database.config)
   const stream = streamOf(idAndName, { disposition: 'append' })

@@ -124,6 +124,19 @@ test('a row that Postgres refuses is found among 10,000 and held with its words'
   expect(held[1]?.raw).toBe('{"id":4321,"name":"n 4321","n":123456}')
 })
 
+test('an error at the beginning of a long COPY of many pages leaves the connection usable', async () => {
+  const destination = await openDestination(database.config, { maxConnections: 1 })
+  const stream = streamOf(idAndName)
+  await database.sql(`create domain "short_${stream.name}" as text check (length(value) < 2000);
+    create table public."${stream.name}" (id bigint primary key, name "short_${stream.name}")`)
+  const work = await startWork(destination, stream)
+  const pages = Array.from({ length: 60 }, (_, page) =>
+    Array.from({ length: 100 }, (_, at) => ({ id: page * 100 + at, name: 'x'.repeat(page + at === 0 ? 2000 : 1500) })),
+  )
+  const { totals } = await work.flush(...pages)
+  expect(totals).toMatchObject({ pages: 60, received: 6000, created: 5999, held: 1 })
+})
+
 test("a trigger's refusal holds the row, and a deferred constraint speaks before COMMIT", async () => {
   const destination = await openDestination(database.config)
   const stream = streamOf(idAndName)
@@ -216,21 +229,22 @@ test("the database's own foreign keys are checked, two columns and its own table
   await heldPromises(database.sql, stream, [1, 2])
 })
 
-test('a row that waits for a neighbour goes in even where another row has to be looked for', async () => {
+test('rows that wait for one another go in even where another row has to be looked for', async () => {
   const destination = await openDestination(database.config)
   const stream = streamOf([column('id', 'bigint'), column('up', 'bigint'), column('name', 'text')])
-  await database.sql(
-    `create table public."${stream.name}" (id bigint primary key, up bigint references public."${stream.name}", name text check (name <> 'bad'))`,
-  )
+  await database.sql(`create table public."${stream.name}" (id bigint primary key, up bigint references public."${stream.name}",
+    name text check (name <> 'bad'))`)
   const work = await startWork(destination, stream)
+  // 1 waits for 3, which waits for 5 in the other half.
   const { totals } = await work.flush([
-    { id: 1, up: 4 },
-    { id: 2, up: 3 },
-    { id: 3, name: 'bad' },
-    { id: 4, up: null },
+    { id: 1, up: 3 },
+    { id: 2, name: 'bad' },
+    { id: 3, up: 5 },
+    { id: 4, up: 2 },
+    { id: 5 },
   ])
-  expect(totals).toMatchObject({ created: 2, held: 2 })
-  await heldPromises(database.sql, stream, [1, 4])
+  expect(totals).toMatchObject({ created: 3, held: 2 })
+  await heldPromises(database.sql, stream, [1, 3, 5])
 })
 
 test('with the check off, orphans that the database refuses are held all the same', async () => {
