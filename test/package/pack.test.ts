@@ -46,8 +46,14 @@ describe('the packed package', () => {
         'dist/src/index.js',
       ]),
     )
-    const unwanted = /^(src|test|commands|bin\/bootstrap)|\.map$|\.tsbuildinfo$|^dist\/\.build/
+    const unwanted = /^(test|commands|bin\/bootstrap)|^src\/.*\.ts$|\.map$|\.tsbuildinfo$|^dist\/\.build/
     expect(files.filter((file) => unwanted.test(file))).toEqual([])
+  })
+
+  it('makes a workspace from its own examples, wherever it lies', async () => {
+    const workspace = path.join(folder, 'workspace')
+    await execa('node', ['bin/run.js', 'init', '--workspace', workspace], { cwd: unpacked, stdin: 'ignore' })
+    expect(await readdir(workspace)).toEqual(expect.arrayContaining(['backfill.yaml', 'queue.db']))
   })
 
   it('passes over a manifest that is older than a command', async () => {
