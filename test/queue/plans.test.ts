@@ -75,6 +75,13 @@ describe('query plans', () => {
     if (index !== undefined) expect(details.join('; ')).toContain(index)
   })
 
+  test('keeps tasks whose time has not come out of the index that claims read', () => {
+    const entries = db.prepare('select sum(ncell) from dbstat where name = ?').pluck()
+    expect(entries.get('task_claimable_by_priority')).toBe(1_000)
+    expect(entries.get('task_waiting_by_ready_at')).toBe(1_000)
+    expect(entries.get('task_suspect_by_priority')).toBe(0)
+  })
+
   test('names an index for every choice among many rows', () => {
     const names = statements.map(([name]) => name)
     expect(Object.keys(expected).filter((name) => !names.includes(name))).toEqual([])

@@ -239,6 +239,15 @@ export function describeQueue(driver: string, open: () => QueueUnderTest): void 
         expect(await claim(10, { runId: 'run-2', hasSuspect: true })).toEqual([])
         expect(idsOf(await claim(10, { runId: 'run-2' }))).toEqual(['2'])
       })
+
+      test('claims one reclaimed task at a time over all streams, in its turn', async () => {
+        await seed(queue, [...userTasks([1]), { ...towns, partition: { user_id: 't' }, priority: 5 }])
+        await claim(2)
+        await queue.reclaim('run-2')
+        await seed(queue, userTasks([2], 1))
+        expect(idsOf(await claim(10, { runId: 'run-2' }))).toEqual(['t', '2'])
+        expect(idsOf(await claim(10, { runId: 'run-2' }))).toEqual(['1'])
+      })
     })
 
     describe('settle', () => {
