@@ -100,6 +100,10 @@ const systemHints: Readonly<Record<string, readonly [number, string]>> = {
   ENOSPC: [exitCodes.temporary, space],
   EDQUOT: [exitCodes.temporary, space],
   EMFILE: [exitCodes.temporary, 'too many open files: raise "ulimit -n"'],
+  ERR_DLOPEN_FAILED: [
+    exitCodes.usage,
+    'run "npm rebuild better-sqlite3" in the folder of backfill: it was built for another Node',
+  ],
 }
 
 /** The code of a Node system error, `EPIPE`; null for anything else. */

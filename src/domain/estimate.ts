@@ -1,5 +1,5 @@
-import type { BudgetRules } from './source-model.js'
 import type { BudgetState } from './ports.js'
+import type { BudgetRules } from './source-model.js'
 
 /**
  * How long a budget makes so many requests take, ms: the slowest of its windows and its delay. What a window has left now is sent at once. A lower bound:

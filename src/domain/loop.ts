@@ -10,9 +10,13 @@ export interface LoopState {
 export const noLoop: LoopState = { anchor: null, power: 1, length: 0 }
 
 /** The state after one more step, and whether the step repeats the anchor. */
-export function stepLoop(state: LoopState, fingerprint: string): { readonly state: LoopState; readonly isLoop: boolean } {
+export function stepLoop(
+  state: LoopState,
+  fingerprint: string,
+): { readonly state: LoopState; readonly isLoop: boolean } {
   if (state.anchor === fingerprint) return { state, isLoop: true }
   if (state.anchor === null) return { state: { anchor: fingerprint, power: 1, length: 1 }, isLoop: false }
-  if (state.length === state.power) return { state: { anchor: fingerprint, power: state.power * 2, length: 1 }, isLoop: false }
+  if (state.length === state.power)
+    return { state: { anchor: fingerprint, power: state.power * 2, length: 1 }, isLoop: false }
   return { state: { ...state, length: state.length + 1 }, isLoop: false }
 }

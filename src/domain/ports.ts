@@ -149,20 +149,29 @@ export interface Queue {
   /** Takes back what other runs left leased. Only the lock's holder may call it. */
   reclaim(runId: string): Promise<ReclaimResult>
   /** Partitions of a stream whose last finished task is older than `everyMs` and that have no open task. */
-  dueRounds(stream: { readonly source: string; readonly stream: string }, everyMs: number): Promise<readonly Partition[]>
+  dueRounds(
+    stream: { readonly source: string; readonly stream: string },
+    everyMs: number,
+  ): Promise<readonly Partition[]>
 
   /** dead → ready with attempts and reclaims 0. Answers the tasks that moved. */
   retry(selection: RetrySelection): Promise<readonly Task[]>
   counts(): Promise<readonly StreamCounts[]>
   tasks(query: TaskQuery): Promise<readonly Task[]>
   /** For each partition its open task, else its newest done one, else null. */
-  latestTasks(stream: { readonly source: string; readonly stream: string }, partitions: readonly Partition[]): Promise<readonly (Task | null)[]>
+  latestTasks(
+    stream: { readonly source: string; readonly stream: string },
+    partitions: readonly Partition[],
+  ): Promise<readonly (Task | null)[]>
   /** Earliest moment at which a task matching the filter becomes due: now or earlier for ready ones; null when none is open. */
   nextDueAt(filter: TaskFilter): Promise<number | null>
 
   beginRun(run: { readonly id: string; readonly command: string; readonly pid: number }): Promise<void>
   /** Progress of the run, at most every few seconds: what `status` shows and what the next run calls stuck. */
-  touchRun(runId: string, totals: { readonly requests: number; readonly done: number; readonly dead: number; readonly rows: number }): Promise<void>
+  touchRun(
+    runId: string,
+    totals: { readonly requests: number; readonly done: number; readonly dead: number; readonly rows: number },
+  ): Promise<void>
   endRun(runId: string, end: { readonly exitCode: number; readonly reason: string }): Promise<void>
   runs(limit: number): Promise<readonly RunRecord[]>
   /** The last run that wrote rows: also in the database, so that a restored store is recognised. */
@@ -203,7 +212,12 @@ export interface BudgetAnswer {
 }
 export interface BudgetState {
   readonly key: string
-  readonly windows: readonly { readonly requests: number; readonly periodMs: number; readonly used: number; readonly left: number }[]
+  readonly windows: readonly {
+    readonly requests: number
+    readonly periodMs: number
+    readonly used: number
+    readonly left: number
+  }[]
   /** The gate is shut until then (a refusal or Retry-After), Unix ms. */
   readonly closedUntil: number | null
   /** Earliest moment a request may be sent, Unix ms. */
@@ -273,7 +287,9 @@ export interface SourceClient {
   /** Pages from the cursor to the end, one request ahead of the consumer. @throws the errors of DESIGN.md §6, classified. */
   walk(start: WalkStart): AsyncIterableIterator<Page>
   /** Asks for the count of a partition, by the finest rule that gives an exact one; null where the source has none. */
-  count(start: Omit<WalkStart, 'cursor' | 'loop' | 'pages' | 'received'>): Promise<{ readonly count: SourceCount | null; readonly requests: number }>
+  count(
+    start: Omit<WalkStart, 'cursor' | 'loop' | 'pages' | 'received'>,
+  ): Promise<{ readonly count: SourceCount | null; readonly requests: number }>
   close(): Promise<void>
 }
 
@@ -344,7 +360,13 @@ export interface PartitionActual {
   /** Rows in the table; null where no column holds the partition. */
   readonly rows: number | null
   readonly held: number
-  readonly lastWalk: { readonly finishedAt: number; readonly received: number; readonly distinct: number; readonly expected: SourceCount | null; readonly proof: Proof } | null
+  readonly lastWalk: {
+    readonly finishedAt: number
+    readonly received: number
+    readonly distinct: number
+    readonly expected: SourceCount | null
+    readonly proof: Proof
+  } | null
 }
 
 /**

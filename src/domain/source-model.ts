@@ -1,4 +1,4 @@
-import type { JsonPath, Json } from './json.js'
+import type { Json, JsonPath } from './json.js'
 
 /**
  * The canonical form of a source: plain, frozen, JSON-serialisable data, made from YAML or TypeScript by `src/definition`.
@@ -201,8 +201,20 @@ export interface Column {
   readonly parsesJson: boolean
 }
 export type ColumnType =
-  | 'text' | 'smallint' | 'integer' | 'bigint' | 'numeric' | 'real' | 'double precision' | 'boolean'
-  | 'date' | 'time' | 'timestamp' | 'timestamptz' | 'uuid' | 'jsonb'
+  | 'text'
+  | 'smallint'
+  | 'integer'
+  | 'bigint'
+  | 'numeric'
+  | 'real'
+  | 'double precision'
+  | 'boolean'
+  | 'date'
+  | 'time'
+  | 'timestamp'
+  | 'timestamptz'
+  | 'uuid'
+  | 'jsonb'
 
 /** A foreign key of one column: `user_id: users.id`. */
 export interface Reference {

@@ -90,10 +90,21 @@ export interface Progress {
 }
 
 /** How a lease ends. */
-export type Outcome = { readonly lease: Lease; readonly progress: Progress; readonly attempts: number; readonly workedMs: number } & (
+export type Outcome = {
+  readonly lease: Lease
+  readonly progress: Progress
+  readonly attempts: number
+  readonly workedMs: number
+} & (
   | { readonly kind: 'done'; readonly proof: Proof }
   /** Transient failure, or over budget (attempts unchanged then). */
-  | { readonly kind: 'later'; readonly readyAt: number; readonly code: string; readonly message: string; readonly hint: string | null }
+  | {
+      readonly kind: 'later'
+      readonly readyAt: number
+      readonly code: string
+      readonly message: string
+      readonly hint: string | null
+    }
   /** Given back unspent. */
   | { readonly kind: 'released' }
   | { readonly kind: 'dead'; readonly code: string; readonly message: string; readonly hint: string | null }

@@ -17,6 +17,8 @@ export const clusterSettings: Readonly<Record<string, string>> = {
   max_parallel_workers_per_gather: '0',
   max_parallel_maintenance_workers: '0',
   timezone: 'UTC',
+  // The user is called as the ledger's schema is: what a statement names without a schema belongs in public all the same.
+  search_path: 'public',
   log_timezone: 'UTC',
   // Starts, recoveries, crashes. Not each refused row: it would carry the row's text into the log, and the client has it anyway.
   log_min_messages: 'log',

@@ -14,7 +14,7 @@ export function guardSqlite<T>(file: string, action: () => T): T {
 }
 
 /** The domain's error for what a statement on `file` threw; anything that is not SQLite's comes back as it is. */
-export function classifySqliteError(file: string, error: unknown): unknown {
+function classifySqliteError(file: string, error: unknown): unknown {
   if (error instanceof BackfillError || !(error instanceof Database.SqliteError)) return error
   const context = { file, sqlite: error.code }
   const primary = error.code.split('_').slice(0, 2).join('_')

@@ -34,7 +34,9 @@ async function deadTaskId(name: string, queue: Queue): Promise<string> {
   const isNumber = /^\d{1,15}$/.test(name)
   const [task] = await queue.tasks(isNumber ? { number: Number(name), limit: 1 } : { id: name, limit: 1 })
   if (task === undefined) {
-    throw new ConfigError('unknown_task', `retry found no task "${name}"`, { hint: 'run "backfill status --dead" for the dead ones' })
+    throw new ConfigError('unknown_task', `retry found no task "${name}"`, {
+      hint: 'run "backfill status --dead" for the dead ones',
+    })
   }
   if (task.state === 'dead') return task.id
   const hint =

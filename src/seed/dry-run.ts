@@ -79,7 +79,10 @@ async function estimateBatch({ selected, batch, request, sums }: BatchContext, d
     const state = request.force ? 'new' : stateOf(known[index] ?? null)
     if (state === 'done') sums.alreadyDone += 1
     if (state === 'open') sums.alreadyOpen += 1
-    const estimate = state === 'new' ? await ask({ selected, partition, request, sums }, deps) : { requests: 0, rows: null, trust: 'not asked' as const }
+    const estimate =
+      state === 'new'
+        ? await ask({ selected, partition, request, sums }, deps)
+        : { requests: 0, rows: null, trust: 'not asked' as const }
     if (sums.partitions.length < namedPartitions) sums.partitions.push({ ...name, partition, state, ...estimate })
   }
 }
@@ -140,7 +143,11 @@ async function firstPage(context: AskContext, deps: DryRunDeps): Promise<Estimat
 }
 
 /** The page's own count, or, where that is capped or absent, the one that has a request of its own. */
-async function finerCount(page: Page, start: Parameters<DryRunDeps['client']['count']>[0], deps: DryRunDeps): Promise<SourceCount | null> {
+async function finerCount(
+  page: Page,
+  start: Parameters<DryRunDeps['client']['count']>[0],
+  deps: DryRunDeps,
+): Promise<SourceCount | null> {
   if (page.next === null) return { value: page.records.length, trust: 'exact' }
   if (page.count?.trust === 'exact') return page.count
   if (!start.stream.count.some((rule) => rule.request !== null)) return page.count
@@ -167,5 +174,17 @@ async function report(request: SeedRequest, sums: Sums, deps: DryRunDeps): Promi
   const { wouldCreate, alreadyDone, alreadyOpen, requests, isExact, asked, notAsked, partitions } = sums
   const takesMs = Math.max(0, ...bySource.map((one) => one.takesMs))
   const rows = sums.hasRows && wouldCreate > 0 ? sums.rows : null
-  return { wouldCreate, alreadyDone, alreadyOpen, requests, isExact, rows, asked, notAsked, takesMs, bySource, partitions }
+  return {
+    wouldCreate,
+    alreadyDone,
+    alreadyOpen,
+    requests,
+    isExact,
+    rows,
+    asked,
+    notAsked,
+    takesMs,
+    bySource,
+    partitions,
+  }
 }

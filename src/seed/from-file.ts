@@ -2,9 +2,9 @@
  * Reads `--from-file`: a value per line, or one JSON object of dimensions per line. Pure over its lines. A line that names nothing is refused with its number
  * before anything is enqueued, so that a typing mistake never becomes a task that cannot succeed.
  */
-import { ConfigError } from '../domain/errors.js'
+import { ConfigError, type ErrorDetails } from '../domain/errors.js'
 import { isJsonObject, type Json } from '../domain/json.js'
-import { partitionKey, type Partition, type PartitionFilter } from '../domain/partition.js'
+import { type Partition, type PartitionFilter, partitionKey } from '../domain/partition.js'
 import { partitionsOf } from '../domain/plan.js'
 import type { SelectedStream } from '../domain/selection.js'
 import type { Dimension } from '../domain/source-model.js'
@@ -38,7 +38,8 @@ export async function partitionsFromLines(
     const line = raw.trim()
     if (line === '' || line.startsWith('#')) continue
     for (const { selected, partitions } of found) {
-      for (const partition of partitionsOfLine(line, number, { selected, ...options })) partitions.set(partitionKey(partition), partition)
+      for (const partition of partitionsOfLine(line, number, { selected, ...options }))
+        partitions.set(partitionKey(partition), partition)
     }
   }
   return found.map(({ selected, partitions }) => ({ selected, partitions: [...partitions.values()] }))
@@ -52,7 +53,8 @@ function partitionsOfLine(line: string, number: number, context: LineContext): I
   const named: Record<string, string> = {}
   for (const [name, word] of Object.entries(given)) {
     const dimension = stream.dimensions.includes(name) ? source.dimensions[name] : undefined
-    if (dimension === undefined) throw lineError(number, `names "${name}", which is no dimension of ${source.name}.${stream.name}`)
+    if (dimension === undefined)
+      throw lineError(number, `names "${name}", which is no dimension of ${source.name}.${stream.name}`)
     named[name] = valueOf(word, dimension, { number, name, context })
   }
   return complete(named, context)
@@ -66,7 +68,9 @@ function openDimension(number: number, { selected, filter }: LineContext): strin
   const [first] = wide
   if (wide.length === 1 && first !== undefined) return first
   const names = open.length === 0 ? 'has no open dimension' : `has ${open.length} open dimensions (${open.join(', ')})`
-  throw lineError(number, `is a plain value, but ${source.name}.${stream.name} ${names}`, 'write JSON lines such as {"dimension": "value"}')
+  throw lineError(number, `is a plain value, but ${source.name}.${stream.name} ${names}`, {
+    hint: 'write JSON lines such as {"dimension": "value"}',
+  })
 }
 
 function objectOf(line: string, number: number): Record<string, string> {
@@ -74,7 +78,8 @@ function objectOf(line: string, number: number): Record<string, string> {
   if (!isJsonObject(value)) throw lineError(number, 'is no JSON object')
   return Object.fromEntries(
     Object.entries(value).map(([name, word]) => {
-      if (typeof word !== 'string' && typeof word !== 'number') throw lineError(number, `gives "${name}" neither a text nor a number`)
+      if (typeof word !== 'string' && typeof word !== 'number')
+        throw lineError(number, `gives "${name}" neither a text nor a number`)
       return [name, String(word)]
     }),
   )
@@ -84,7 +89,7 @@ function parse(line: string, number: number): Json {
   try {
     return JSON.parse(line) as Json
   } catch (error) {
-    throw lineError(number, 'is no valid JSON', undefined, error)
+    throw lineError(number, 'is no valid JSON', { cause: error })
   }
 }
 
@@ -96,7 +101,8 @@ interface WordContext {
 
 function valueOf(word: string, dimension: Dimension, { number, name, context }: WordContext): string {
   const value = dimension.aliases[word] ?? word
-  if (dimension.exclude.includes(value)) throw lineError(number, `names "${value}", which "exclude" of ${name} leaves out`)
+  if (dimension.exclude.includes(value))
+    throw lineError(number, `names "${value}", which "exclude" of ${name} leaves out`)
   if (isOpen(dimension)) return value
   const { source, stream } = context.selected
   const exists = [...partitionsOf(stream, source, { ...context, filter: { [name]: [value] } })].length > 0
@@ -116,7 +122,13 @@ function* complete(named: Readonly<Record<string, string>>, context: LineContext
     dimensions: Object.fromEntries(
       Object.entries(source.dimensions).map(([name, dimension]) => {
         const value = named[name]
-        const only: Dimension = { kind: 'list', values: value === undefined ? [] : [value], fromConfig: null, exclude: [], aliases: {} }
+        const only: Dimension = {
+          kind: 'list',
+          values: value === undefined ? [] : [value],
+          fromConfig: null,
+          exclude: [],
+          aliases: {},
+        }
         return [name, value === undefined ? dimension : only]
       }),
     ),
@@ -124,6 +136,9 @@ function* complete(named: Readonly<Record<string, string>>, context: LineContext
   yield* partitionsOf(stream, withNamed, context)
 }
 
-function lineError(number: number, fact: string, hint?: string, cause?: unknown): ConfigError {
-  return new ConfigError('from_file', `read --from-file: line ${number} ${fact}`, { hint, cause, context: { line: number } })
+function lineError(number: number, fact: string, more: ErrorDetails = {}): ConfigError {
+  return new ConfigError('from_file', `read --from-file: line ${number} ${fact}`, {
+    ...more,
+    context: { line: number },
+  })
 }

@@ -3,9 +3,9 @@
  * planned last; a seed that dies on the way is completed by the same command. Asks no API and touches no Postgres.
  */
 import { ConfigError, StoppedError } from '../domain/errors.js'
-import type { EnqueueResult, NewTask } from '../domain/ports.js'
 import type { Partition } from '../domain/partition.js'
 import { partitionsOf } from '../domain/plan.js'
+import type { EnqueueResult, NewTask } from '../domain/ports.js'
 import type { SelectedStream } from '../domain/selection.js'
 import type { Task } from '../domain/task.js'
 import { partitionsFromLines } from './from-file.js'
@@ -42,15 +42,25 @@ export async function seed(request: SeedRequest, deps: SeedDeps): Promise<SeedRe
   await deps.queue.finishPlanning(backfillId)
   const report = total(byStream, { superseded, open })
   if (report.created + report.alreadyDone + report.alreadyOpen === 0) throw nothingToSeed()
-  deps.log('info', 'seeded', { scope: request.scope, created: report.created, superseded, already_done: report.alreadyDone })
+  deps.log('info', 'seeded', {
+    scope: request.scope,
+    created: report.created,
+    superseded,
+    already_done: report.alreadyDone,
+  })
   return report
 }
 
 /** What the request selects: partitions lazily, or those of the file. */
-export async function plan(request: SeedRequest): Promise<readonly { readonly selected: SelectedStream; readonly partitions: Iterable<Partition> }[]> {
+export async function plan(
+  request: SeedRequest,
+): Promise<readonly { readonly selected: SelectedStream; readonly partitions: Iterable<Partition> }[]> {
   const { streams, filter, today, order } = request
   if (request.lines !== null) return partitionsFromLines(request.lines, streams, { filter, today, order })
-  return streams.map((selected) => ({ selected, partitions: partitionsOf(selected.stream, selected.source, { filter, today, order }) }))
+  return streams.map((selected) => ({
+    selected,
+    partitions: partitionsOf(selected.stream, selected.source, { filter, today, order }),
+  }))
 }
 
 function nothingToSeed(): ConfigError {
@@ -59,7 +69,11 @@ function nothingToSeed(): ConfigError {
   })
 }
 
-function* chunks(selected: SelectedStream, partitions: Iterable<Partition>, priority: number): Generator<readonly NewTask[]> {
+function* chunks(
+  selected: SelectedStream,
+  partitions: Iterable<Partition>,
+  priority: number,
+): Generator<readonly NewTask[]> {
   const name = { source: selected.source.name, stream: selected.stream.name, priority }
   let tasks: NewTask[] = []
   for (const partition of partitions) {
@@ -83,7 +97,10 @@ function add(sum: Sum, result: EnqueueResult): void {
   sum.alreadyOpen += result.openCount
 }
 
-function total(byStream: SeedReport['byStream'], rest: { readonly superseded: number; readonly open: readonly Task[] }): SeedReport {
+function total(
+  byStream: SeedReport['byStream'],
+  rest: { readonly superseded: number; readonly open: readonly Task[] },
+): SeedReport {
   const sum: Sum = { created: 0, alreadyDone: 0, alreadyOpen: 0 }
   for (const stream of byStream) {
     sum.created += stream.created

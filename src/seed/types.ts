@@ -1,5 +1,5 @@
-import type { Budget, Clock, Log, Queue, SourceClient } from '../domain/ports.js'
 import type { Partition, PartitionFilter } from '../domain/partition.js'
+import type { Budget, Clock, Log, Queue, SourceClient } from '../domain/ports.js'
 import type { SelectedStream } from '../domain/selection.js'
 import type { Task } from '../domain/task.js'
 
@@ -36,7 +36,13 @@ export interface SeedReport {
   readonly alreadyOpen: number
   /** The first of them, to be named: `oakland.ca minutes is running since 14:02, task 17, 3,200 rows so far`. */
   readonly open: readonly Task[]
-  readonly byStream: readonly { readonly source: string; readonly stream: string; readonly created: number; readonly alreadyDone: number; readonly alreadyOpen: number }[]
+  readonly byStream: readonly {
+    readonly source: string
+    readonly stream: string
+    readonly created: number
+    readonly alreadyDone: number
+    readonly alreadyOpen: number
+  }[]
 }
 
 /** What a dry run asks the sources for: one first page a partition, to learn count and page size, until `maxRequests`. */

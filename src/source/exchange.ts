@@ -44,7 +44,7 @@ export interface Caller<T> {
 }
 
 /** The source says that it was asked too often: the gate closes, and no attempt and no retry is spent. */
-export class Refusal extends Error {}
+class Refusal extends Error {}
 
 /** Waits between tries that the source asks for are taken at once up to here, ms; longer ones are left to the queue. */
 const longestWaitMs = 60_000

@@ -41,7 +41,10 @@ function judgeLowerBound(expected: SourceCount, actual: number): Judgement {
 function judgeDifference({ task, actual }: Evidence, expected: SourceCount, stored: number): Judgement {
   const walk = actual.lastWalk
   if (task === null && walk === null) {
-    return { verdict: 'discrepancy', sentence: `never walked; the source has ${rows(expected.value)}: run "backfill seed" for it` }
+    return {
+      verdict: 'discrepancy',
+      sentence: `never walked; the source has ${rows(expected.value)}: run "backfill seed" for it`,
+    }
   }
   const isAsWalked = walk !== null && walk.proof === 'proven' && walk.distinct - actual.held === stored
   const hasMoved = walk?.expected?.trust === 'exact' && walk.expected.value !== expected.value
@@ -59,13 +62,19 @@ function differenceSentence(expected: number, stored: number, held: number): str
   const missing = expected - stored
   const sides = `the source has ${rows(expected)}, the table ${count(stored)}`
   if (missing < 0) return `${sides}: ${count(-missing)} more than the source; rows deleted there stay here`
-  if (held === missing) return `${sides}: the ${held === 1 ? 'one' : count(held)} missing ${held === 1 ? 'is' : 'are'} held with a reason`
+  if (held === missing)
+    return `${sides}: the ${held === 1 ? 'one' : count(held)} missing ${held === 1 ? 'is' : 'are'} held with a reason`
   const heldPart = held > 0 ? `, ${count(held)} of them held` : ''
   return `${sides}: ${count(missing)} missing${heldPart}; run "backfill seed --force" for it`
 }
 
 function owed(task: Task, expected: SourceCount, stored: number): Judgement {
-  const state = task.state === 'leased' ? 'is running' : task.state === 'dead' ? `is dead (${task.code ?? 'no code'})` : 'is waiting'
+  const state =
+    task.state === 'leased'
+      ? 'is running'
+      : task.state === 'dead'
+        ? `is dead (${task.code ?? 'no code'})`
+        : 'is waiting'
   return unproven(`owed: task ${task.number} ${state}; the table has ${count(stored)} of ${rows(expected.value)}`)
 }
 

@@ -1,3 +1,4 @@
+import type { BackfillError } from '../domain/errors.js'
 import type { Partition, PartitionFilter } from '../domain/partition.js'
 import type { Clock, Destination, Log, PartitionActual, Queue, SourceClient, SourceCount } from '../domain/ports.js'
 import type { Source, Stream } from '../domain/source-model.js'
@@ -39,6 +40,8 @@ export interface VerifyReport {
   readonly partitions: readonly PartitionVerdict[]
   readonly byVerdict: Readonly<Record<Verdict, number>>
   readonly requests: number
+  /** Partitions whose source or table could not be asked; each is `unproven` with the reason. */
+  readonly failed: readonly { readonly partition: Partition; readonly error: BackfillError }[]
   /** Partitions left out because the budget closed; the verdict is incomplete then. */
   readonly notAsked: number
   readonly opensAt: number | null

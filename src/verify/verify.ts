@@ -2,7 +2,15 @@
  * Compares the source's own count with the table, partition by partition, and says what the difference means. Deletes and changes nothing, takes no lock, spends
  * only its share of the budget. Owns the verdicts; knows neither SQL nor HTTP.
  */
-import { OverBudgetError, StoppedError } from '../domain/errors.js'
+import {
+  type BackfillError,
+  DestinationUnavailable,
+  OverBudgetError,
+  QueueUnavailable,
+  StoppedError,
+  TerminalError,
+  TransientError,
+} from '../domain/errors.js'
 import type { Partition } from '../domain/partition.js'
 import { partitionsOf } from '../domain/plan.js'
 import type { PartitionActual, SourceCount } from '../domain/ports.js'
@@ -20,10 +28,11 @@ interface Found {
   readonly actual: PartitionActual
 }
 
-/** @throws the source's or database's errors: an answer that could not be had is no verdict. */
+/** @throws DestinationUnavailable and the like: what concerns every partition. What concerns one is in the report's `failed`. */
 export async function verify(request: VerifyRequest, deps: VerifyDeps): Promise<VerifyReport> {
   const verdicts: PartitionVerdict[] = []
   const budget = { requests: 0, notAsked: 0, opensAt: null as number | null }
+  const failed: VerifyReport['failed'][number][] = []
   for (const selected of request.streams) {
     await deps.destination.openTable(selected.stream)
     for (const { partition, task } of await partitionsWithTasks(selected, request, deps)) {
@@ -37,13 +46,43 @@ export async function verify(request: VerifyRequest, deps: VerifyDeps): Promise<
         verdicts.push(verdict)
         deps.onVerdict(verdict)
       } catch (error) {
+        if (isOfOnePartition(error)) {
+          const verdict = couldNotAsk({ selected, partition, task }, error)
+          failed.push({ partition, error })
+          verdicts.push(verdict)
+          deps.onVerdict(verdict)
+          continue
+        }
         if (!(error instanceof OverBudgetError)) throw error
         budget.opensAt = error.opensAt
         budget.notAsked += 1
       }
     }
   }
-  return { partitions: verdicts, byVerdict: countVerdicts(verdicts), ...budget }
+  return { partitions: verdicts, byVerdict: countVerdicts(verdicts), failed, ...budget }
+}
+
+/** What the source said about one partition stops only that one; a database that is gone stops all. */
+function isOfOnePartition(error: unknown): error is BackfillError {
+  if (error instanceof DestinationUnavailable || error instanceof QueueUnavailable) return false
+  return error instanceof TerminalError || error instanceof TransientError
+}
+
+function couldNotAsk(
+  { selected, partition, task }: Pick<PartitionContext, 'selected' | 'partition' | 'task'>,
+  error: BackfillError,
+): PartitionVerdict {
+  const { source, stream } = selected
+  return {
+    source: source.name,
+    stream: stream.name,
+    partition,
+    verdict: 'unproven',
+    sentence: `could not be asked: ${error.message}`,
+    expected: null,
+    actual: { rows: null, held: 0, lastWalk: null },
+    owedBy: task !== null && task.state !== 'done' ? task.number : null,
+  }
 }
 
 async function partitionsWithTasks(
@@ -51,7 +90,9 @@ async function partitionsWithTasks(
   request: VerifyRequest,
   deps: VerifyDeps,
 ): Promise<readonly { readonly partition: Partition; readonly task: Task | null }[]> {
-  const partitions = [...partitionsOf(stream, source, { filter: request.filter, today: request.today, order: 'oldest' })]
+  const partitions = [
+    ...partitionsOf(stream, source, { filter: request.filter, today: request.today, order: 'oldest' }),
+  ]
   const found: { partition: Partition; task: Task | null }[] = []
   for (let at = 0; at < partitions.length; at += lookupSize) {
     const some = partitions.slice(at, at + lookupSize)

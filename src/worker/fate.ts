@@ -59,7 +59,11 @@ export function backoffMs(settings: StreamSettings, attempts: number, jitter: nu
 }
 
 /** Code, sentence and hint of any error, for the queue and `status`. */
-export function describe(error: unknown): { readonly code: string; readonly message: string; readonly hint: string | null } {
+export function describe(error: unknown): {
+  readonly code: string
+  readonly message: string
+  readonly hint: string | null
+} {
   if (error instanceof BackfillError) return { code: error.code, message: error.message, hint: error.hint ?? null }
   const message = error instanceof Error ? error.message : String(error)
   return { code: 'bug', message: `run task met an unexpected error: ${message}`, hint: 'the stack is in .backfill/log' }

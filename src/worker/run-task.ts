@@ -3,8 +3,19 @@
  * must not know HTTP, SQL or the queue. Whatever dies here, the ledger says where the walk stands: rows that wait in memory are asked for again.
  */
 import { AnswerInvalid, DestinationUnavailable, InvariantError, StoppedError } from '../domain/errors.js'
-import type { Checkpoint, Clock, Destination, Log, Page, SourceClient, SourceCount, StreamTable, Walk, WalkStart } from '../domain/ports.js'
 import type { Partition } from '../domain/partition.js'
+import type {
+  Checkpoint,
+  Clock,
+  Destination,
+  Log,
+  Page,
+  SourceClient,
+  SourceCount,
+  StreamTable,
+  Walk,
+  WalkStart,
+} from '../domain/ports.js'
 import type { Source, Stream } from '../domain/source-model.js'
 import type { Lease, Progress, Proof } from '../domain/task.js'
 import { Flusher } from './flusher.js'
@@ -189,7 +200,10 @@ class TaskRun {
       return count ?? this.#lastCount
     } catch (error) {
       if (error instanceof StoppedError) throw error
-      this.#deps.log('warn', 'count failed', { stream: `${this.#deps.stream.source}.${this.#deps.stream.name}`, reason: String(error) })
+      this.#deps.log('warn', 'count failed', {
+        stream: `${this.#deps.stream.source}.${this.#deps.stream.name}`,
+        reason: String(error),
+      })
       return this.#lastCount
     }
   }
@@ -199,14 +213,32 @@ class TaskRun {
     const { cursor, pages, received } = this.#walk
     const loop = sourceLoop(this.#walk)
     const onRequest = this.#counter.countRequest
-    return { source, stream, partition, cursor, loop, pages, received, purpose: 'worker', deadlineAt, maxWaitMs, readsAhead: true, signal, onRequest }
+    return {
+      source,
+      stream,
+      partition,
+      cursor,
+      loop,
+      pages,
+      received,
+      purpose: 'worker',
+      deadlineAt,
+      maxWaitMs,
+      readsAhead: true,
+      signal,
+      onRequest,
+    }
   }
 }
 
 function tooManyPages(stream: Stream): AnswerInvalid {
-  return new AnswerInvalid('too_many_pages', `walk ${stream.source}.${stream.name} passed ${stream.settings.maxPages} pages without an end`, {
-    hint: 'raise "max_pages" in the definition if that many are right, then run "backfill retry --code too_many_pages"',
-  })
+  return new AnswerInvalid(
+    'too_many_pages',
+    `walk ${stream.source}.${stream.name} passed ${stream.settings.maxPages} pages without an end`,
+    {
+      hint: 'raise "max_pages" in the definition if that many are right, then run "backfill retry --code too_many_pages"',
+    },
+  )
 }
 
 function progressOf(checkpoint: Checkpoint, requests: number): Progress {
@@ -215,11 +247,14 @@ function progressOf(checkpoint: Checkpoint, requests: number): Progress {
     totals: checkpoint.totals,
     requests,
     expected: expected?.trust === 'exact' ? expected.value : null,
-    cursor: checkpoint.walk?.cursor === undefined || checkpoint.walk.cursor === null ? null : shortCursor(checkpoint.walk),
+    cursor:
+      checkpoint.walk?.cursor === undefined || checkpoint.walk.cursor === null ? null : shortCursor(checkpoint.walk),
   }
 }
 
 function shortCursor(walk: Walk): string {
-  const text = JSON.stringify(walk.cursor, (_, value: unknown) => (typeof value === 'bigint' ? value.toString() : value))
+  const text = JSON.stringify(walk.cursor, (_, value: unknown) =>
+    typeof value === 'bigint' ? value.toString() : value,
+  )
   return text.length > 200 ? `${text.slice(0, 199)}…` : text
 }

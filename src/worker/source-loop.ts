@@ -2,9 +2,10 @@
  * Works through one source's due tasks: claims in batches, keeps up to `concurrency` of them running, settles what ended together with the next claim. Owns the
  * leases between claim and settle. If the process dies, the next run reclaims them, and the ledger says what was promoted.
  */
+import { TerminalError } from '../domain/errors.js'
 import type { Checkpoint, Destination, SourceClient, StreamTable, TaskFilter } from '../domain/ports.js'
-import type { Lease, Outcome, Progress } from '../domain/task.js'
 import type { SelectedStream } from '../domain/selection.js'
+import type { Lease, Outcome, Progress } from '../domain/task.js'
 import { asError, describe, fateOf } from './fate.js'
 import type { Run } from './run.js'
 import { runTask, type TaskEnd } from './run-task.js'
@@ -32,10 +33,14 @@ export class SourceLoop {
   #outcomes: Outcome[] = []
   #isSuspectRunning = false
 
-  constructor(name: string, streams: readonly { readonly selected: SelectedStream; readonly table: StreamTable }[], loop: {
-    readonly options: WorkerOptions
-    readonly deps: LoopDeps
-  }) {
+  constructor(
+    name: string,
+    streams: readonly { readonly selected: SelectedStream; readonly table: StreamTable }[],
+    loop: {
+      readonly options: WorkerOptions
+      readonly deps: LoopDeps
+    },
+  ) {
     this.#name = name
     this.#streams = new Map(streams.map((entry) => [entry.selected.stream.name, entry]))
     this.#options = loop.options
@@ -93,11 +98,11 @@ export class SourceLoop {
     if (leases.length === 0) return false
     const checkpoints = await this.#open(leases)
     for (const lease of leases) {
-      const checkpoint = checkpoints.get(lease.task.id)
-      if (checkpoint !== undefined) this.#pending.push({ lease, checkpoint })
+      const checkpoint = checkpoints.get(lease.task.id) ?? (await this.#openAlone(lease))
+      if (checkpoint !== null) this.#pending.push({ lease, checkpoint })
     }
     this.#pending.sort((a, b) => Number(isSuspect(a.lease)) - Number(isSuspect(b.lease)))
-    return this.#pending.length > 0
+    return true
   }
 
   #claimSize(): number {
@@ -115,12 +120,31 @@ export class SourceLoop {
     }
   }
 
+  /** Asks for a task that its neighbours' answer left out: its ledger row is another task's, and alone the ledger says so. */
+  async #openAlone(lease: Lease): Promise<Checkpoint | null> {
+    try {
+      return (await this.#deps.destination.openTasks([lease])).get(lease.task.id) ?? null
+    } catch (error) {
+      if (!(error instanceof TerminalError)) throw error
+      const { task } = lease
+      const progress = { totals: task.totals, requests: task.requests, expected: task.expected, cursor: task.cursor }
+      this.#conclude(lease, { error, proof: null, progress, sent: 0, hasProgress: false }, 0)
+      return null
+    }
+  }
+
   async #exchange(limit: number): Promise<readonly Lease[]> {
     const settle = this.#outcomes
     this.#outcomes = []
     try {
       const hasSuspect = this.#isSuspectRunning || this.#pending.some(({ lease }) => isSuspect(lease))
-      return await this.#deps.queue.settleAndClaim({ settle, limit, filter: this.#filter(), runId: this.#options.runId, hasSuspect })
+      return await this.#deps.queue.settleAndClaim({
+        settle,
+        limit,
+        filter: this.#filter(),
+        runId: this.#options.runId,
+        hasSuspect,
+      })
     } catch (error) {
       this.#outcomes = [...settle, ...this.#outcomes]
       throw error
@@ -135,7 +159,11 @@ export class SourceLoop {
   #start(lease: Lease, checkpoint: Checkpoint): void {
     this.#isSuspectRunning = isSuspect(lease)
     this.#deps.onEvent({ type: 'started', task: lease.task })
-    this.#deps.log('debug', 'task started', { task: lease.task.id, stream: `${this.#name}.${lease.task.stream}`, partition: lease.task.partition })
+    this.#deps.log('debug', 'task started', {
+      task: lease.task.id,
+      stream: `${this.#name}.${lease.task.stream}`,
+      partition: lease.task.partition,
+    })
     const running = this.#runOne(lease, checkpoint).finally(() => {
       this.#running.delete(lease.task.id)
       this.#progress.delete(lease.task.id)
@@ -200,7 +228,14 @@ export class SourceLoop {
     const settings = this.#streams.get(lease.task.stream)?.selected.stream.settings
     if (settings === undefined) return { ...base, kind: 'released' }
     const now = this.#deps.clock.now()
-    const fate = fateOf({ error: end.error, attemptsBefore, hasSpent: end.sent > 0, settings, now, jitter: this.#deps.random() })
+    const fate = fateOf({
+      error: end.error,
+      attemptsBefore,
+      hasSpent: end.sent > 0,
+      settings,
+      now,
+      jitter: this.#deps.random(),
+    })
     const said = describe(end.error)
     switch (fate.kind) {
       case 'later':
@@ -235,7 +270,8 @@ export class SourceLoop {
     if (outcome.kind === 'done') {
       this.#run.done += 1
       const { totals, expected } = outcome.progress
-      if (outcome.proof === 'differs') this.#run.differing.push({ task: outcome.lease.task, received: totals.received, expected })
+      if (outcome.proof === 'differs')
+        this.#run.differing.push({ task: outcome.lease.task, received: totals.received, expected })
       this.#run.closed.delete(this.#name)
     }
     if (outcome.kind === 'later') this.#run.retrying += 1
@@ -287,4 +323,3 @@ function released(lease: Lease): Outcome {
   const progress = { totals: task.totals, requests: task.requests, expected: task.expected, cursor: task.cursor }
   return { kind: 'released', lease, progress, attempts: task.attempts, workedMs: 0 }
 }
-

@@ -44,7 +44,12 @@ export type WorkerEvent =
   | { readonly type: 'ended'; readonly task: Task; readonly outcome: Outcome }
   /** Waiting for a budget or for the next due task until then, Unix ms. */
   | { readonly type: 'waiting'; readonly source: string | null; readonly until: number }
-  | { readonly type: 'unknown fields'; readonly source: string; readonly stream: string; readonly fields: readonly string[] }
+  | {
+      readonly type: 'unknown fields'
+      readonly source: string
+      readonly stream: string
+      readonly fields: readonly string[]
+    }
 
 export interface WorkerReport {
   /** Why the run ended. */
@@ -54,7 +59,12 @@ export interface WorkerReport {
   readonly rows: number
   readonly done: number
   /** Tasks that newly died in this run. */
-  readonly died: readonly { readonly task: Task; readonly code: string; readonly message: string; readonly hint: string | null }[]
+  readonly died: readonly {
+    readonly task: Task
+    readonly code: string
+    readonly message: string
+    readonly hint: string | null
+  }[]
   /** Walks that ended in this run with other rows than the source counts (`backfill verify` says which side lacks what). */
   readonly differing: readonly { readonly task: Task; readonly received: number; readonly expected: number | null }[]
   readonly retrying: number

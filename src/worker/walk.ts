@@ -16,9 +16,14 @@ interface WalkLoops {
 }
 
 /** The walk to go on with: the ledger's where it still asks the same question and is young enough, else a new one from the beginning. */
-export function walkToGoOn(checkpoint: Checkpoint, stream: Stream, fresh: { readonly id: string; readonly now: number }): Walk {
+export function walkToGoOn(
+  checkpoint: Checkpoint,
+  stream: Stream,
+  fresh: { readonly id: string; readonly now: number },
+): Walk {
   const walk = checkpoint.walk
-  if (walk !== null && isSameQuestion(walk, stream) && fresh.now - walk.startedAt <= stream.settings.maxWalkAgeMs) return walk
+  if (walk !== null && isSameQuestion(walk, stream) && fresh.now - walk.startedAt <= stream.settings.maxWalkAgeMs)
+    return walk
   return {
     id: fresh.id,
     startedAt: fresh.now,
@@ -52,9 +57,13 @@ export function walkAfter(walk: Walk, page: Page, digest: PageDigest): Walk {
   const loops = loopsOf(walk)
   const step = digest.fingerprint === null ? null : stepLoop(loops.pages, digest.fingerprint)
   if (step?.isLoop === true) {
-    throw new AnswerInvalid('page_repeats', `read page ${page.number} of ${page.address} found the same keys as on an earlier page`, {
-      hint: 'the source seems to ignore the page parameter: check "paginate" in its definition',
-    })
+    throw new AnswerInvalid(
+      'page_repeats',
+      `read page ${page.number} of ${page.address} found the same keys as on an earlier page`,
+      {
+        hint: 'the source seems to ignore the page parameter: check "paginate" in its definition',
+      },
+    )
   }
   const next: WalkLoops = { source: page.loop, pages: step?.state ?? loops.pages }
   return {
@@ -70,7 +79,7 @@ export function walkAfter(walk: Walk, page: Page, digest: PageDigest): Walk {
 function loopsOf(walk: Walk): WalkLoops {
   const loop = walk.loop
   if (!isJsonObject(loop)) return { source: null, pages: noLoop }
-  return { source: loop['source'] ?? null, pages: (loop['pages'] ?? noLoop) as unknown as LoopState }
+  return { source: loop.source ?? null, pages: (loop.pages ?? noLoop) as unknown as LoopState }
 }
 
 /** What the end of a walk proves. `atEnd` is the source's count after the last page, `walk.expected` the one at its beginning. */

@@ -95,7 +95,11 @@ async function stopAtDeadline(run: Run, deps: WorkerDeps, signal: AbortSignal): 
   }
 }
 
-async function beat(run: Run, options: WorkerOptions, deps: WorkerDeps & { readonly signal: AbortSignal }): Promise<void> {
+async function beat(
+  run: Run,
+  options: WorkerOptions,
+  deps: WorkerDeps & { readonly signal: AbortSignal },
+): Promise<void> {
   try {
     for (;;) {
       await deps.clock.sleep(heartbeatMs, deps.signal)
@@ -107,12 +111,20 @@ async function beat(run: Run, options: WorkerOptions, deps: WorkerDeps & { reado
 }
 
 /** The run's figures so far, every `metrics.interval`, for whoever reads the log. */
-async function logMetrics(run: Run, options: WorkerOptions, deps: WorkerDeps & { readonly signal: AbortSignal }): Promise<void> {
+async function logMetrics(
+  run: Run,
+  options: WorkerOptions,
+  deps: WorkerDeps & { readonly signal: AbortSignal },
+): Promise<void> {
   if (options.metricsIntervalMs === null) return
   try {
     for (;;) {
       await deps.clock.sleep(options.metricsIntervalMs, deps.signal)
-      deps.log('info', 'metrics', { ...totalsOf(run, deps), retrying: run.retrying, seconds: Math.round((deps.clock.now() - run.startedAt) / 1000) })
+      deps.log('info', 'metrics', {
+        ...totalsOf(run, deps),
+        retrying: run.retrying,
+        seconds: Math.round((deps.clock.now() - run.startedAt) / 1000),
+      })
     }
   } catch (error) {
     if (!(error instanceof StoppedError)) throw error
@@ -148,7 +160,8 @@ async function openTables(
 ): Promise<void> {
   for (const selected of options.streams) {
     const { source, stream } = selected
-    const isKnown = deps.tables.has(selected) || run.refused.some((one) => one.source === source.name && one.stream === stream.name)
+    const isKnown =
+      deps.tables.has(selected) || run.refused.some((one) => one.source === source.name && one.stream === stream.name)
     if (isKnown || run.signal.aborted) continue
     const filter = { streams: [{ source: source.name, stream: stream.name }], partitions: options.filter }
     if ((await deps.queue.nextDueAt(filter)) === null) continue
@@ -157,15 +170,25 @@ async function openTables(
     } catch (error) {
       if (error instanceof DestinationUnavailable || !(error instanceof BackfillError)) throw error
       run.refused.push({ source: source.name, stream: stream.name, error })
-      deps.log('error', 'stream refused', { stream: `${source.name}.${stream.name}`, code: error.code, message: error.message })
+      deps.log('error', 'stream refused', {
+        stream: `${source.name}.${stream.name}`,
+        code: error.code,
+        message: error.message,
+      })
     }
   }
 }
 
-function loopsOf(run: Run, options: WorkerOptions, deps: LoopDeps & { readonly tables: ReadonlyMap<SelectedStream, StreamTable> }): SourceLoop[] {
+function loopsOf(
+  run: Run,
+  options: WorkerOptions,
+  deps: LoopDeps & { readonly tables: ReadonlyMap<SelectedStream, StreamTable> },
+): SourceLoop[] {
   const bySource = new Map<string, { selected: SelectedStream; table: StreamTable }[]>()
   for (const [selected, table] of deps.tables) {
-    const isRefused = run.refused.some((one) => one.source === selected.source.name && one.stream === selected.stream.name)
+    const isRefused = run.refused.some(
+      (one) => one.source === selected.source.name && one.stream === selected.stream.name,
+    )
     if (isRefused) continue
     const streams = bySource.get(selected.source.name) ?? []
     streams.push({ selected, table })
@@ -175,10 +198,15 @@ function loopsOf(run: Run, options: WorkerOptions, deps: LoopDeps & { readonly t
 }
 
 /** With `--until-empty`: waits for the next due task or the budget. False: the run ends here. */
-async function waitForMore(run: Run, options: WorkerOptions, deps: WorkerDeps & { readonly hasClaimed: boolean }): Promise<boolean> {
+async function waitForMore(
+  run: Run,
+  options: WorkerOptions,
+  deps: WorkerDeps & { readonly hasClaimed: boolean },
+): Promise<boolean> {
   if (run.end !== null) return false
   const open = options.streams.filter(
-    ({ source, stream }) => !run.refused.some((one) => one.source === source.name && (one.stream === null || one.stream === stream.name)),
+    ({ source, stream }) =>
+      !run.refused.some((one) => one.source === source.name && (one.stream === null || one.stream === stream.name)),
   )
   const filter = filterOf({ ...options, streams: open })
   const dueAt = open.length === 0 ? null : await deps.queue.nextDueAt(filter)
@@ -203,9 +231,12 @@ async function waitForMore(run: Run, options: WorkerOptions, deps: WorkerDeps & 
 }
 
 async function report(run: Run, options: WorkerOptions, deps: WorkerDeps): Promise<WorkerReport> {
-  const closed = [...run.closed].map(([source, opensAt]) => ({ source, opensAt })).filter(({ opensAt }) => opensAt > deps.clock.now())
+  const closed = [...run.closed]
+    .map(([source, opensAt]) => ({ source, opensAt }))
+    .filter(({ opensAt }) => opensAt > deps.clock.now())
   const nextDueAt = run.failure === null ? await deps.queue.nextDueAt(filterOf(options)) : null
-  const end = run.end ?? (closed.length > 0 ? 'budget' : nextDueAt === null && run.claimed > 0 ? 'empty' : 'nothing due')
+  const end =
+    run.end ?? (closed.length > 0 ? 'budget' : nextDueAt === null && run.claimed > 0 ? 'empty' : 'nothing due')
   const reason = run.reason ?? reasonOf(end, closed)
   await deps.queue.touchRun(options.runId, totalsOf(run, deps)).catch((error: unknown) => {
     deps.log('warn', 'heartbeat failed', { reason: String(error) })
@@ -226,7 +257,10 @@ async function report(run: Run, options: WorkerOptions, deps: WorkerDeps): Promi
   }
 }
 
-function reasonOf(end: WorkerReport['end'], closed: readonly { readonly source: string; readonly opensAt: number }[]): string {
+function reasonOf(
+  end: WorkerReport['end'],
+  closed: readonly { readonly source: string; readonly opensAt: number }[],
+): string {
   if (end !== 'budget') return end === 'empty' ? 'the queue has nothing left to do' : 'nothing is due'
   const named = closed.map(({ source, opensAt }) => `${source} until ${new Date(opensAt).toISOString()}`)
   return `budget closed: ${named.join(', ')}`

@@ -50,7 +50,10 @@ export async function openBenchWorkspace(): Promise<BenchWorkspace> {
 
 async function startPageServer(users: number): Promise<{ readonly port: number; readonly stop: () => void }> {
   const script = join(import.meta.dirname, 'page-server.ts')
-  const child = spawn(process.execPath, ['--import', 'tsx', script, String(users)], { stdio: ['pipe', 'pipe', 'inherit'], cwd: root })
+  const child = spawn(process.execPath, ['--import', 'tsx', script, String(users)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    cwd: root,
+  })
   const port = await new Promise<number>((resolvePort, reject) => {
     child.on('error', reject).on('exit', () => reject(new Error('the page server ended')))
     child.stdout.once('data', (line: Buffer) => resolvePort(Number(line.toString())))

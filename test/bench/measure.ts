@@ -13,21 +13,30 @@ export interface Finished {
   readonly ms: number
   readonly peakMb: number
   readonly output: string
+  readonly code: number | null
 }
 
 /** Runs node with the arguments until it exits. Peak memory is the kernel's high-water mark, read until the end. Throws where it fails. */
-export async function runNode(args: readonly string[], options: { readonly cwd?: string; readonly watch?: boolean } = {}): Promise<Finished> {
+export async function runNode(
+  args: readonly string[],
+  options: { readonly cwd?: string; readonly watch?: boolean; readonly mayFail?: boolean } = {},
+): Promise<Finished> {
   const startedAt = performance.now()
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], ...(options.cwd === undefined ? {} : { cwd: options.cwd }) })
+  const child = spawn(process.execPath, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+  })
   let output = ''
   child.stdout.on('data', (some: Buffer) => (output += some.toString()))
   child.stderr.on('data', (some: Buffer) => (output += some.toString()))
   let peakMb = 0
-  const timer = options.watch === true ? setInterval(() => (peakMb = Math.max(peakMb, highWaterMb(child.pid))), 20) : undefined
+  const timer =
+    options.watch === true ? setInterval(() => (peakMb = Math.max(peakMb, highWaterMb(child.pid))), 20) : undefined
   const code = await new Promise<number | null>((resolve, reject) => child.on('error', reject).on('close', resolve))
   clearInterval(timer)
-  if (code !== 0) throw new Error(`node ${args.join(' ')} exited with ${String(code)}:\n${output}`)
-  return { ms: performance.now() - startedAt, peakMb, output }
+  if (code !== 0 && options.mayFail !== true)
+    throw new Error(`node ${args.join(' ')} exited with ${String(code)}:\n${output}`)
+  return { ms: performance.now() - startedAt, peakMb, output, code }
 }
 
 function highWaterMb(pid: number | undefined): number {
@@ -54,7 +63,8 @@ export function printResults(title: string, results: readonly Result[]): boolean
   for (const { what, value, unit, target } of results) {
     const met = target === null || (target.kind === 'at least' ? value >= target.bound : value <= target.bound)
     isGood &&= met
-    const wanted = target === null ? '' : `  (${target.kind} ${target.bound.toLocaleString('en-US')}: ${met ? 'met' : 'MISSED'})`
+    const wanted =
+      target === null ? '' : `  (${target.kind} ${target.bound.toLocaleString('en-US')}: ${met ? 'met' : 'MISSED'})`
     const shown = value.toLocaleString('en-US', { maximumFractionDigits: value < 100 ? 2 : 0 })
     process.stdout.write(`  ${what.padEnd(62)} ${shown.padStart(10)} ${unit}${wanted}\n`)
   }

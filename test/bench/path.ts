@@ -12,14 +12,18 @@ import { median, printResults, type Result } from './measure.js'
 import { copyLineOf, userColumns } from './users.js'
 
 const rows = 200_000
-const rounds = Number(process.env['BENCH_ROUNDS'] ?? '5')
+const rounds = Number(process.env.BENCH_ROUNDS ?? '5')
 
 /** @returns true where every target was met. */
 export async function benchPath(): Promise<boolean> {
   const workspace = await openBenchWorkspace()
   try {
     await workspace.serve(rows)
-    const results = [...(await pathAgainstFloor(workspace)), ...(await memory(workspace)), ...(await singlePages(workspace))]
+    const results = [
+      ...(await pathAgainstFloor(workspace)),
+      ...(await memory(workspace)),
+      ...(await singlePages(workspace)),
+    ]
     return printResults('Whole path (each figure a median)', results)
   } finally {
     await workspace.close()
@@ -37,11 +41,18 @@ async function pathAgainstFloor(workspace: BenchWorkspace): Promise<Result[]> {
     for (const [size, list] of ratios) {
       const { ms } = await drain(workspace, size)
       list.push(ms / floor)
-      process.stdout.write(`  round ${round + 1}: floor ${floor.toFixed(0)} ms, ${size} rows a page ${ms.toFixed(0)} ms\n`)
+      process.stdout.write(
+        `  round ${round + 1}: floor ${floor.toFixed(0)} ms, ${size} rows a page ${ms.toFixed(0)} ms\n`,
+      )
     }
   }
   return [
-    { what: 'floor: one COPY, one merge, one commit', value: rows / (median(floors) / 1000), unit: 'rows/s', target: { kind: 'at least', bound: 150_000 } },
+    {
+      what: 'floor: one COPY, one merge, one commit',
+      value: rows / (median(floors) / 1000),
+      unit: 'rows/s',
+      target: { kind: 'at least', bound: 150_000 },
+    },
     ratio('whole path ÷ floor, 100 rows a page', ratios.get(100) ?? [], 2),
     ratio('whole path ÷ floor, 1,000 rows a page', ratios.get(1000) ?? [], 1.5),
   ]
@@ -56,7 +67,9 @@ const names = userColumns.map(([name]) => name).join(', ')
 async function prepareFloor({ directory, database }: BenchWorkspace): Promise<void> {
   const columns = userColumns.map(([name, type]) => `${name} ${type}`).join(', ')
   await database.query('create schema floor')
-  await database.query(`create table floor.users (${columns}, primary key (id)); create table floor.delta_users (${columns})`)
+  await database.query(
+    `create table floor.users (${columns}, primary key (id)); create table floor.delta_users (${columns})`,
+  )
   await pipeline(Readable.from(lines()), createWriteStream(join(directory, 'users.copy')))
 }
 
@@ -82,9 +95,14 @@ async function floorMs({ directory, database }: BenchWorkspace): Promise<number>
 }
 
 /** Empties the table, seeds the one partition again and drains it; the worker's whole process is timed. */
-async function drain(workspace: BenchWorkspace, pageSize: number): Promise<{ readonly ms: number; readonly peakMb: number }> {
+async function drain(
+  workspace: BenchWorkspace,
+  pageSize: number,
+): Promise<{ readonly ms: number; readonly peakMb: number }> {
   const { database } = workspace
-  await database.query('do $$ begin if to_regclass($t$public.users$t$) is not null then truncate public.users; end if; end $$')
+  await database.query(
+    'do $$ begin if to_regclass($t$public.users$t$) is not null then truncate public.users; end if; end $$',
+  )
   await workspace.backfill(['seed', 'pages.users', '--force'])
   await database.query('checkpoint')
   return workspace.backfill(['worker', 'pages.users', '--page-size', String(pageSize)], { watch: true })
@@ -100,16 +118,38 @@ async function memory(workspace: BenchWorkspace): Promise<Result[]> {
   const [small = 0, large = 0] = peaks
   await workspace.serve(rows)
   return [
-    { what: 'peak memory of the worker, 20,000 rows', value: small, unit: 'MB', target: { kind: 'at most', bound: 200 } },
-    { what: 'peak memory of the worker, 2,000,000 rows', value: large, unit: 'MB', target: { kind: 'at most', bound: 200 } },
-    { what: 'peak memory, 2,000,000 rows ÷ 20,000 rows', value: large / small, unit: '×', target: { kind: 'at most', bound: 1.2 } },
+    {
+      what: 'peak memory of the worker, 20,000 rows',
+      value: small,
+      unit: 'MB',
+      target: { kind: 'at most', bound: 200 },
+    },
+    {
+      what: 'peak memory of the worker, 2,000,000 rows',
+      value: large,
+      unit: 'MB',
+      target: { kind: 'at most', bound: 200 },
+    },
+    {
+      what: 'peak memory, 2,000,000 rows ÷ 20,000 rows',
+      value: large / small,
+      unit: '×',
+      target: { kind: 'at most', bound: 1.2 },
+    },
   ]
 }
 
 async function singlePages(workspace: BenchWorkspace): Promise<Result[]> {
   await workspace.backfill(['seed', 'pages.cells'])
   const { ms } = await workspace.backfill(['worker', 'pages.cells'])
-  return [{ what: '10,000 single-page tasks through the whole path', value: ms / 1000, unit: 's', target: { kind: 'at most', bound: 60 } }]
+  return [
+    {
+      what: '10,000 single-page tasks through the whole path',
+      value: ms / 1000,
+      unit: 's',
+      target: { kind: 'at most', bound: 60 },
+    },
+  ]
 }
 
 if (process.argv[1] === import.meta.filename) process.exitCode = (await benchPath()) ? 0 : 1

@@ -68,10 +68,10 @@ export function userOf(id: number): User {
 /** One line of COPY text for {@link userColumns}; the values need no escapes. */
 export function copyLineOf(id: number): string {
   const user = userOf(id)
-  const fields = userColumns.map(([, type, from]) => {
+  const fields = userColumns.map(([, , from]) => {
     const value = user[from]
     if (value === null || value === undefined) return '\\N'
-    return type === 'jsonb' ? JSON.stringify(value) : String(value)
+    return typeof value === 'string' ? value : JSON.stringify(value)
   })
   return `${fields.join('\t')}\n`
 }

@@ -51,12 +51,6 @@ export function useDatabase() {
   }
 }
 
-export interface LogEntry {
-  readonly level: string
-  readonly event: string
-  readonly fields: Readonly<Record<string, unknown>> | undefined
-}
-
 /** A destination that closes with the test. */
 export async function openDestination(
   config: pg.ClientConfig,
@@ -128,7 +122,7 @@ export function pageOf(records: readonly Json[], number = 1): Page {
   return { number, records, next: null, loop: null, count: null, requests: 1, address: '/things' }
 }
 
-export function walkOf(overrides: Partial<Walk> = {}): Walk {
+function walkOf(overrides: Partial<Walk> = {}): Walk {
   return {
     id: 'walk-1',
     startedAt: 1_700_000_000_123,

@@ -3,10 +3,29 @@ import { requestsOfWalk } from '../../src/domain/request-count.js'
 import type { Pagination } from '../../src/domain/source-model.js'
 import { makeStream } from '../support/stream.js'
 
-const page = { kind: 'page', param: 'page', first: 1, sizeParam: null, total: null, pages: null, usedSize: null, end: { shortPage: false, errors: [] } } as const
+const page = {
+  kind: 'page',
+  param: 'page',
+  first: 1,
+  sizeParam: null,
+  total: null,
+  pages: null,
+  usedSize: null,
+  end: { shortPage: false, errors: [] },
+} as const
+interface Case {
+  readonly pagination: Pagination
+  readonly rows: number
+  readonly requests: number
+}
 const cases: [string, Pagination, number, number][] = [
   ['a cursor', { kind: 'cursor', from: { path: ['next'] }, param: 'c', sizeParam: null }, 250, 3],
-  ['a cursor whose last page is full', { kind: 'cursor', from: { path: ['next'] }, param: 'c', sizeParam: null }, 300, 3],
+  [
+    'a cursor whose last page is full',
+    { kind: 'cursor', from: { path: ['next'] }, param: 'c', sizeParam: null },
+    300,
+    3,
+  ],
   ['page numbers with a total', { ...page, total: { header: 'x-total' } }, 300, 3],
   ['page numbers until an empty page', page, 300, 4],
   ['page numbers until an empty page, last one short', page, 250, 4],
@@ -16,8 +35,10 @@ const cases: [string, Pagination, number, number][] = [
   ['no pages', { kind: 'none' }, 300, 1],
 ]
 
+const named = cases.map(([name, pagination, rows, requests]): [string, Case] => [name, { pagination, rows, requests }])
+
 describe('requestsOfWalk', () => {
-  it.each(cases)('%s', (_, pagination, rows, requests) => {
+  it.each(named)('%s', (_, { pagination, rows, requests }) => {
     expect(requestsOfWalk(makeStream({ pagination }), { rows, pageRows: 100 })).toBe(requests)
   })
 })

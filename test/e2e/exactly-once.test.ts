@@ -14,9 +14,11 @@ async function setup(rows: Record<string, number>): Promise<void> {
   workspace = await makeWorkspace({ 'paged.yaml': pagedYaml(api.url, Object.keys(rows)) })
   expect(await workspace.run('seed', 'paged')).toMatchObject({ code: 0 })
 }
-const ledgerRows = async (where: string) => (await workspace.query<{ n: number }>(`select count(*)::int as n from backfill.ledger where ${where}`))[0]?.n ?? 0
+const ledgerRows = async (where: string) =>
+  (await workspace.query<{ n: number }>(`select count(*)::int as n from backfill.ledger where ${where}`))[0]?.n ?? 0
 /** False before the worker has made the schema. */
-const hasLedger = async () => (await workspace.query<{ t: string | null }>(`select to_regclass('backfill.ledger')::text as t`))[0]?.t !== null
+const hasLedger = async () =>
+  (await workspace.query<{ t: string | null }>(`select to_regclass('backfill.ledger')::text as t`))[0]?.t !== null
 
 afterEach(async () => {
   await workspace.close()

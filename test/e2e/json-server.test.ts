@@ -54,7 +54,10 @@ beforeAll(async () => {
   writeFileSync(join(folder, 'db.json'), JSON.stringify(data))
   const port = await freePort()
   const cli = join(root, 'node_modules/json-server/lib/cli/bin.js')
-  server = spawn(process.execPath, [cli, 'db.json', '--port', String(port), '--host', '127.0.0.1', '--quiet'], { cwd: folder, stdio: 'ignore' })
+  server = spawn(process.execPath, [cli, 'db.json', '--port', String(port), '--host', '127.0.0.1', '--quiet'], {
+    cwd: folder,
+    stdio: 'ignore',
+  })
   definition = yaml(port)
   workspace = await makeWorkspace({ 'datasets.yaml': definition })
   await until(async () => (await fetch(`http://127.0.0.1:${port}/airports?_limit=1`).catch(() => null))?.ok === true)
@@ -76,22 +79,36 @@ describe('json-server over vega-datasets', () => {
     expect(await workspace.run('seed', 'datasets')).toMatchObject({ code: 0 })
     expect(await workspace.run('worker')).toEqual({ code: 0, signal: null, stdout: '', stderr: '' })
 
-    const airports = await workspace.query('select iata, name, city, state, country, latitude, longitude from airports order by iata collate "C"')
-    const byIata = data.airports.map((row) => ({ ...row, latitude: Number(row['latitude']), longitude: Number(row['longitude']) }))
-    expect(airports).toEqual(byIata.sort((a, b) => ((a as Record<string, unknown>)['iata'] as string) < ((b as Record<string, unknown>)['iata'] as string) ? -1 : 1))
+    const airports = await workspace.query(
+      'select iata, name, city, state, country, latitude, longitude from airports order by iata collate "C"',
+    )
+    const byIata = data.airports.map((row) => ({
+      ...row,
+      latitude: Number(row.latitude),
+      longitude: Number(row.longitude),
+    }))
+    expect(airports).toEqual(
+      byIata.sort((a, b) =>
+        ((a as Record<string, unknown>).iata as string) < ((b as Record<string, unknown>).iata as string) ? -1 : 1,
+      ),
+    )
 
     const weather = await workspace.query<Record<string, string>>(
       `select location, to_char(date, 'YYYY-MM-DD') as date, precipitation::text, temp_max::text, temp_min::text, wind::text, weather
        from weather order by location, date`,
     )
     expect(weather).toHaveLength(data.weather.length)
-    const key = (row: Record<string, string>) => `${row['location']} ${row['date']}`
+    const key = (row: Record<string, string>) => `${row.location} ${row.date}`
     const wanted = new Map(data.weather.map((row) => [key(row), row]))
-    for (const row of weather) expect(row).toMatchObject({ ...wanted.get(key(row)), date: row['date'] })
+    for (const row of weather) expect(row).toMatchObject({ ...wanted.get(key(row)), date: row.date })
 
-    const stored = await workspace.query<{ all: unknown; title: string | null }>('select "all", title from movies order by number')
+    const stored = await workspace.query<{ all: unknown; title: string | null }>(
+      'select "all", title from movies order by number',
+    )
     expect(stored.map((row) => row.all)).toEqual(data.movies)
-    expect(stored.map((row) => row.title)).toEqual(movies.map((movie) => (movie['Title'] === null ? null : String(movie['Title']))))
+    expect(stored.map((row) => row.title)).toEqual(
+      movies.map(({ Title: title }) => (typeof title === 'number' ? String(title) : title)),
+    )
   })
 
   it('is verified against the API', { timeout: 60_000 }, async () => {

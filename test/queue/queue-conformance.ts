@@ -15,8 +15,8 @@ export interface QueueUnderTest {
   remove(): void
 }
 
-export const users = { source: 'school', stream: 'users' }
-export const towns = { source: 'civic', stream: 'minutes' }
+const users = { source: 'school', stream: 'users' }
+const towns = { source: 'civic', stream: 'minutes' }
 export const everything: TaskFilter = { streams: [users, towns], partitions: {} }
 const run = 'run-1'
 const plain = { supersede: false, skipDone: false }

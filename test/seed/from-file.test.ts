@@ -3,7 +3,8 @@ import { partitionsFromLines } from '../../src/seed/from-file.js'
 import { makeSource, makeStream } from '../support/stream.js'
 
 const options = { filter: {}, today: '2024-03-05', order: 'oldest' } as const
-const list = (values: string[], exclude: string[] = []) => ({ kind: 'list', values, fromConfig: null, exclude, aliases: { first: 'a' } }) as const
+const list = (values: string[], exclude: string[] = []) =>
+  ({ kind: 'list', values, fromConfig: null, exclude, aliases: { first: 'a' } }) as const
 
 function selection(dimensions: Record<string, ReturnType<typeof list>>) {
   const stream = makeStream({ dimensions: Object.keys(dimensions) })
@@ -16,7 +17,10 @@ async function read(lines: string[], dimensions: Record<string, ReturnType<typeo
 
 describe('partitionsFromLines', () => {
   it('takes one value a line, with aliases, comments, blanks and repeats', async () => {
-    expect(await read(['a', '', '# none', 'first', ' b '], { site: list(['a', 'b']) })).toEqual([{ site: 'a' }, { site: 'b' }])
+    expect(await read(['a', '', '# none', 'first', ' b '], { site: list(['a', 'b']) })).toEqual([
+      { site: 'a' },
+      { site: 'b' },
+    ])
   })
   it('takes JSON lines, and every value of a dimension that a line leaves open', async () => {
     const dimensions = { site: list(['a', 'b']), kind: list(['x', 'y']) }
@@ -39,6 +43,8 @@ describe('partitionsFromLines', () => {
     await expect(read(lines, { site: list(['a', 'b', 'c'], ['c']) })).rejects.toThrow(message)
   })
   it('refuses a plain value where two dimensions are open', async () => {
-    await expect(read(['a'], { site: list(['a']), kind: list(['a']) })).rejects.toThrow(/has 2 open dimensions \(site, kind\)/)
+    await expect(read(['a'], { site: list(['a']), kind: list(['a']) })).rejects.toThrow(
+      /has 2 open dimensions \(site, kind\)/,
+    )
   })
 })

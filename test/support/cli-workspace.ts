@@ -52,7 +52,7 @@ export async function makeWorkspace(sources: Record<string, string>, settings = 
       expect(stderr).toBe('')
       return JSON.parse(stdout) as unknown
     },
-    query: async (sql) => (await client.query(sql)).rows,
+    query: async <Row extends pg.QueryResultRow>(sql: string) => (await client.query<Row>(sql)).rows,
     close: async () => {
       await client.end()
       await database.drop()
@@ -62,8 +62,12 @@ export async function makeWorkspace(sources: Record<string, string>, settings = 
 }
 
 export function startBackfill(args: readonly string[], directory: string, environment: NodeJS.ProcessEnv): Started {
-  const env = { PATH: process.env['PATH'], HOME: process.env['HOME'], LANG: 'C.UTF-8', ...environment }
-  const child = spawn(process.execPath, [join(root, 'bin/run.js'), ...args], { cwd: directory, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const env = { PATH: process.env.PATH, HOME: process.env.HOME, LANG: 'C.UTF-8', ...environment }
+  const child = spawn(process.execPath, [join(root, 'bin/run.js'), ...args], {
+    cwd: directory,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   let stdout = ''
   let stderr = ''
   child.stdout.on('data', (some: Buffer) => (stdout += some.toString()))
@@ -89,14 +93,20 @@ export async function until(isTrue: () => Promise<boolean> | boolean, ms = 20_00
  * The product's promise: each source row is in the stable table exactly once, delta tables are empty, no task is leased by the dead, the ledger calls
  * every walk done.
  */
-export async function expectExactlyOnce(workspace: CliWorkspace, rows: Readonly<Record<string, number>>): Promise<void> {
+export async function expectExactlyOnce(
+  workspace: CliWorkspace,
+  rows: Readonly<Record<string, number>>,
+): Promise<void> {
   const found = await workspace.query<{ site: string; ids: string }>(
     `select site, string_agg(id || '=' || name, ',' order by id) as ids from public.thing group by site order by site`,
   )
   const wanted = Object.entries(rows)
     .filter(([, count]) => count > 0)
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([site, count]) => ({ site, ids: Array.from({ length: count }, (_, index) => `${index + 1}=${site} ${index + 1}`).join(',') }))
+    .map(([site, count]) => ({
+      site,
+      ids: Array.from({ length: count }, (_, index) => `${index + 1}=${site} ${index + 1}`).join(','),
+    }))
   expect(found).toEqual(wanted)
   expect(await workspace.query('select 1 from public.delta_thing')).toEqual([])
   expect(await workspace.query('select task from backfill.ledger where not done')).toEqual([])

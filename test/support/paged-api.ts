@@ -13,7 +13,7 @@ export interface PagedApi {
   close(): Promise<void>
 }
 
-export const pageSize = 10
+const pageSize = 10
 
 export async function startPagedApi(rows: Record<string, number>): Promise<PagedApi> {
   const server = createServer((request, response) => {

@@ -8,7 +8,12 @@ const stream = makeStream()
 const selected = { source: makeSource([stream]), stream }
 const exactly = (value: number): SourceCount => ({ value, trust: 'exact' })
 const lastWalk = { finishedAt: 0, received: 100, distinct: 100, expected: exactly(100), proof: 'proven' } as const
-const actual = (rows: number | null, rest: Partial<PartitionActual> = {}): PartitionActual => ({ rows, held: 0, lastWalk, ...rest })
+const actual = (rows: number | null, rest: Partial<PartitionActual> = {}): PartitionActual => ({
+  rows,
+  held: 0,
+  lastWalk,
+  ...rest,
+})
 const task: Task = {
   id: 'id',
   number: 17,
@@ -41,22 +46,59 @@ const of = (evidence: Partial<Evidence>) =>
   judge({ selected, partition: { site: 'a' }, task, expected: exactly(100), actual: actual(100), ...evidence })
 
 describe('judge', () => {
-  it.each<[string, Partial<Evidence>, string, RegExp]>([
+  const cases: [string, Partial<Evidence>, string, RegExp][] = [
     ['equal counts', {}, 'equal', /^100 rows on both sides$/],
     ['a row missing', { actual: actual(99) }, 'discrepancy', /1 missing; run "backfill seed --force"/],
-    ['a missing row that is held', { actual: actual(99, { held: 1 }) }, 'discrepancy', /the one missing is held with a reason/],
+    [
+      'a missing row that is held',
+      { actual: actual(99, { held: 1 }) },
+      'discrepancy',
+      /the one missing is held with a reason/,
+    ],
     ['rows beyond the source', { actual: actual(101) }, 'discrepancy', /1 more than the source/],
-    ['a source that moved after a proven walk', { expected: exactly(103) }, 'moved', /equal at the last walk .*; the source has 103 now/],
-    ['a source that moved, and a row that went from the table', { expected: exactly(103), actual: actual(99) }, 'discrepancy', /4 missing/],
+    [
+      'a source that moved after a proven walk',
+      { expected: exactly(103) },
+      'moved',
+      /equal at the last walk .*; the source has 103 now/,
+    ],
+    [
+      'a source that moved, and a row that went from the table',
+      { expected: exactly(103), actual: actual(99) },
+      'discrepancy',
+      /4 missing/,
+    ],
     ['no count', { expected: null }, 'unproven', /gives no count/],
     ['a capped count', { expected: { value: 100, trust: 'at least' } }, 'unproven', /at least 100/],
-    ['a capped count above the table', { expected: { value: 101, trust: 'at least' } }, 'discrepancy', /at least 101 rows/],
+    [
+      'a capped count above the table',
+      { expected: { value: 101, trust: 'at least' } },
+      'discrepancy',
+      /at least 101 rows/,
+    ],
     ['no column for the partition', { actual: actual(null) }, 'unproven', /no column for a dimension/],
-    ['a running task', { task: { ...task, state: 'leased' }, actual: actual(40) }, 'unproven', /owed: task 17 is running; the table has 40 of 100 rows/],
+    [
+      'a running task',
+      { task: { ...task, state: 'leased' }, actual: actual(40) },
+      'unproven',
+      /owed: task 17 is running; the table has 40 of 100 rows/,
+    ],
     ['a dead task', { task: { ...task, state: 'dead', code: 'http_404' } }, 'unproven', /task 17 is dead \(http_404\)/],
-    ['nothing ever seeded', { task: null, actual: actual(0, { lastWalk: null }) }, 'discrepancy', /never walked; the source has 100 rows/],
-    ['an empty partition that was never seeded', { task: null, expected: exactly(0), actual: actual(0, { lastWalk: null }) }, 'equal', /0 rows/],
-  ])('%s', (_, evidence, verdict, sentence) => {
+    [
+      'nothing ever seeded',
+      { task: null, actual: actual(0, { lastWalk: null }) },
+      'discrepancy',
+      /never walked; the source has 100 rows/,
+    ],
+    [
+      'an empty partition that was never seeded',
+      { task: null, expected: exactly(0), actual: actual(0, { lastWalk: null }) },
+      'equal',
+      /0 rows/,
+    ],
+  ]
+  const named = cases.map(([name, evidence, verdict, sentence]) => ({ name, evidence, verdict, sentence }))
+  it.each(named)('$name', ({ evidence, verdict, sentence }) => {
     const judged = of(evidence)
     expect(judged.verdict).toBe(verdict)
     expect(judged.sentence).toMatch(sentence)

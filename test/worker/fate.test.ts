@@ -12,14 +12,18 @@ import {
   SourceUnavailable,
   StoppedError,
 } from '../../src/domain/errors.js'
-import { backoffMs, describe as say, fateOf } from '../../src/worker/fate.js'
+import { backoffMs, fateOf, describe as say } from '../../src/worker/fate.js'
 import { settings } from '../support/stream.js'
 
 const input = { attemptsBefore: 0, hasSpent: true, settings, now: 1_000, jitter: 0 }
 
 describe('fateOf', () => {
   it('puts a transient failure off with one attempt spent', () => {
-    expect(fateOf({ ...input, error: new SourceUnavailable('timeout', 'm') })).toEqual({ kind: 'later', readyAt: 6_000, attempts: 1 })
+    expect(fateOf({ ...input, error: new SourceUnavailable('timeout', 'm') })).toEqual({
+      kind: 'later',
+      readyAt: 6_000,
+      attempts: 1,
+    })
   })
   it('lets a task die at its last attempt, not before', () => {
     const error = new SourceUnavailable('timeout', 'm')
@@ -27,7 +31,10 @@ describe('fateOf', () => {
     expect(fateOf({ ...input, error, attemptsBefore: 2 })).toEqual({ kind: 'dead', attempts: 3 })
   })
   it('spends no attempt where no request was sent', () => {
-    expect(fateOf({ ...input, error: new SourceUnavailable('dns', 'm'), hasSpent: false })).toMatchObject({ kind: 'later', attempts: 0 })
+    expect(fateOf({ ...input, error: new SourceUnavailable('dns', 'm'), hasSpent: false })).toMatchObject({
+      kind: 'later',
+      attempts: 0,
+    })
   })
   it.each([
     [new SourceRejected('http_404', 'm'), 'dead'],
@@ -49,19 +56,27 @@ describe('fateOf', () => {
 describe('backoffMs', () => {
   it('never shrinks with attempts, and never passes an hour and a fifth', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 60 }), fc.double({ min: 0, max: 0.999, noNaN: true }), (attempts, jitter) => {
-        const wait = backoffMs(settings, attempts, jitter)
-        expect(wait).toBeGreaterThanOrEqual(backoffMs(settings, attempts, 0))
-        expect(backoffMs(settings, attempts + 1, 0)).toBeGreaterThanOrEqual(backoffMs(settings, attempts, 0))
-        expect(wait).toBeLessThanOrEqual(3_600_000 * 1.2)
-      }),
+      fc.property(
+        fc.integer({ min: 1, max: 60 }),
+        fc.double({ min: 0, max: 0.999, noNaN: true }),
+        (attempts, jitter) => {
+          const wait = backoffMs(settings, attempts, jitter)
+          expect(wait).toBeGreaterThanOrEqual(backoffMs(settings, attempts, 0))
+          expect(backoffMs(settings, attempts + 1, 0)).toBeGreaterThanOrEqual(backoffMs(settings, attempts, 0))
+          expect(wait).toBeLessThanOrEqual(3_600_000 * 1.2)
+        },
+      ),
     )
   })
 })
 
 describe('describe', () => {
   it('keeps code, sentence and hint of our own errors, and names an unexpected one a bug', () => {
-    expect(say(new SourceRejected('http_403', 'fetch was refused', { hint: 'ask' }))).toEqual({ code: 'http_403', message: 'fetch was refused', hint: 'ask' })
+    expect(say(new SourceRejected('http_403', 'fetch was refused', { hint: 'ask' }))).toEqual({
+      code: 'http_403',
+      message: 'fetch was refused',
+      hint: 'ask',
+    })
     expect(say(new TypeError('x'))).toMatchObject({ code: 'bug' })
   })
 })

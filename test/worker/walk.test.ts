@@ -61,7 +61,10 @@ describe('walkToGoOn', () => {
 
 describe('walkAfter', () => {
   it('counts raw rows and keeps the first count and the loop of the source', () => {
-    const first = walkAfter({ ...walk, expected: null, pages: 0, received: 0 }, page(1, 100, exactly(250)), { fingerprint: 'a', unknownFields: [] })
+    const first = walkAfter({ ...walk, expected: null, pages: 0, received: 0 }, page(1, 100, exactly(250)), {
+      fingerprint: 'a',
+      unknownFields: [],
+    })
     const second = walkAfter(first, page(2, 50, exactly(251)), { fingerprint: 'b', unknownFields: [] })
     expect(second).toMatchObject({ pages: 2, received: 150, expected: exactly(250), cursor: { page: 3 } })
     expect(sourceLoop(second)).toBe('state of the source')
@@ -82,7 +85,10 @@ describe('walkAfter', () => {
   it('takes a thousand different pages, and empty ones, for no loop', () => {
     let at: Walk = { ...walk, loop: null, pages: 0 }
     for (let number = 1; number <= 1000; number += 1) {
-      at = walkAfter(at, page(number, 1), { fingerprint: number % 3 === 0 ? null : `page ${number}`, unknownFields: [] })
+      at = walkAfter(at, page(number, 1), {
+        fingerprint: number % 3 === 0 ? null : `page ${number}`,
+        unknownFields: [],
+      })
     }
     expect(at.pages).toBe(1000)
   })
@@ -93,15 +99,25 @@ describe('proofOf', () => {
   it.each([
     ['equal counts at start and end', ended, exactly(300), 'proven'],
     ['no count', ended, null, 'unproven'],
-    ['a capped count that was reached', { ...ended, expected: null }, { value: 300, trust: 'at least' } as const, 'unproven'],
-    ['a capped count that was not reached', { ...ended, expected: null }, { value: 301, trust: 'at least' } as const, 'differs'],
+    [
+      'a capped count that was reached',
+      { ...ended, expected: null },
+      { value: 300, trust: 'at least' } as const,
+      'unproven',
+    ],
+    [
+      'a capped count that was not reached',
+      { ...ended, expected: null },
+      { value: 301, trust: 'at least' } as const,
+      'differs',
+    ],
     ['fewer rows than the count', { ...ended, expected: exactly(301) }, exactly(301), 'differs'],
     ['more rows than the count', { ...ended, expected: exactly(299) }, exactly(299), 'differs'],
     ['no count at the beginning, fewer rows', { ...ended, expected: null }, exactly(301), 'differs'],
     ['a set that moved, between its two sizes', { ...ended, expected: exactly(298) }, exactly(301), 'unproven'],
     ['a set that moved, below both sizes', { ...ended, expected: exactly(305) }, exactly(301), 'differs'],
     ['a key that came twice', { ...ended, distinct: 299 }, exactly(300), 'differs'],
-  ] as const)('%s', (_, of, atEnd, proof) => {
+  ] as const)('%s', (...[, of, atEnd, proof]) => {
     expect(proofOf(of, atEnd)).toBe(proof)
   })
 })

@@ -65,7 +65,10 @@ export async function runVerify(asked: Asked<VerifyFlags>, stop: Stop): Promise<
 }
 
 function exitCodeOf(report: VerifyReport, flags: VerifyFlags): number {
-  if (report.byVerdict.discrepancy > 0) return exitCodes.attention
+  // A partition that could not be asked is no proof: 75 where time may heal it, 3 where not.
+  const failures = report.failed.map(({ error }) => failureOf(error).exitCode)
+  if (failures.includes(exitCodes.temporary)) return exitCodes.temporary
+  if (report.byVerdict.discrepancy > 0 || failures.length > 0) return exitCodes.attention
   return flags.strict && (report.byVerdict.unproven > 0 || report.notAsked > 0) ? exitCodes.attention : exitCodes.done
 }
 

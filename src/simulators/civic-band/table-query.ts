@@ -4,16 +4,7 @@
  */
 import { tildeDecode, tildeEncode } from './tilde.js'
 
-const tableColumns = [
-  'id',
-  'meeting',
-  'date',
-  'page',
-  'text',
-  'page_image',
-  'entities_json',
-  'votes_json',
-] as const
+const tableColumns = ['id', 'meeting', 'date', 'page', 'text', 'page_image', 'entities_json', 'votes_json'] as const
 const defaultSize = 100
 const maximalSize = 1000
 
