@@ -1,0 +1,44 @@
+/** What the README mirrors is checked, not trusted: settings, commands, libraries, exit codes. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { exitCodes } from '../../src/cli/exit.js'
+import { settingsCatalogue } from '../../src/definition/settings-catalogue.js'
+
+const root = resolve(import.meta.dirname, '../..')
+const readme = readFileSync(join(root, 'README.md'), 'utf8')
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Record<
+  'dependencies' | 'devDependencies' | 'scripts',
+  Record<string, string>
+>
+
+describe('README', () => {
+  it.each(settingsCatalogue.map((setting) => [setting.key, setting] as const))(
+    'lists the setting %s as it is',
+    (_, setting) => {
+      const line = readme.split('\n').find((one) => one.startsWith(`| \`${setting.key}\` |`))
+      expect(line).toBeDefined()
+      expect(line).toContain(`| ${setting.default} |`)
+      expect(line).toContain(setting.sentence)
+      if (setting.seed !== null) expect(line).toContain(setting.seed)
+    },
+  )
+  it('names every command', () => {
+    for (const file of readdirSync(join(root, 'commands')))
+      expect(readme).toContain(`| \`backfill ${file.replace('.ts', '')}\` |`)
+  })
+  it('gives a reason for every library', () => {
+    const libraries = readme.slice(readme.indexOf('## Libraries'), readme.indexOf('## Development')).toLowerCase()
+    for (const name of [...Object.keys(manifest.dependencies), ...Object.keys(manifest.devDependencies)]) {
+      if (name.startsWith('@types/')) continue
+      expect(libraries, name).toContain(name.replace('@biomejs/', '').toLowerCase())
+    }
+  })
+  it('names every exit code', () => {
+    for (const code of [...Object.values(exitCodes), 129, 130, 143])
+      expect(readme).toMatch(new RegExp(`\\| [^|]*\\b${code}\\b[^|]* \\|`))
+  })
+  it('names only scripts that there are', () => {
+    for (const [, script] of readme.matchAll(/npm run (\w+)/g)) expect(Object.keys(manifest.scripts)).toContain(script)
+  })
+})
