@@ -1,4 +1,3 @@
-#!/usr/bin/env -S node --import tsx
 // Runs the commands from their sources, nothing built: `npm run dev -- status`. oclif's own way of finding sources fails where they lie beside
 // src (it swallows the failure and runs an old dist), so it is switched off and pointed at them.
 
@@ -10,5 +9,6 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 /** @type {import('@oclif/core/interfaces').PJSON} */
 const pjson = JSON.parse(readFileSync(`${root}/package.json`, 'utf8'))
 pjson.oclif.commands = './commands'
+pjson.oclif.helpClass = './src/cli/help'
 settings.enableAutoTranspile = false
 await execute({ development: true, loadOptions: { root, pjson } })
