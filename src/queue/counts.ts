@@ -9,9 +9,7 @@ const medianOf = 100
 const dueCounted = 100_000
 
 const streamCounts = `
-  select stream.*, coalesce(stream_day.done, 0) as doneToday
-  from stream left join stream_day on stream_day.stream = stream.number and stream_day.day = ?
-  order by stream.source, stream.name`
+  select *, iif(day = ?, done_on_day, 0) as doneToday from stream order by source, name`
 const doneLast = `
   select worked_ms from (
     select * from (select finished_at, worked_ms from task

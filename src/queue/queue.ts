@@ -59,7 +59,7 @@ function createQueue(store: Store, options: QueueOptions): Omit<Queue, 'id' | 'c
       return store.write(() => {
         const tally = createTally()
         const result = action(tally)
-        tally.write(store)
+        tally.write(store, today())
         return result
       })
     } catch (error) {
@@ -77,7 +77,7 @@ function createQueue(store: Store, options: QueueOptions): Omit<Queue, 'id' | 'c
     finishPlanning: async (backfillId) => store.write(() => finishPlanning(store, backfillId)),
     settleAndClaim: async (request) => {
       const { late, leases } = change((tally) => ({
-        late: settleTasks(store, request.settle, { tally, today: today() }),
+        late: settleTasks(store, request.settle, tally),
         leases: claimTasks(store, request, { names, tally }),
       }))
       for (const settle of late) options.onLateSettle?.(settle)

@@ -41,6 +41,8 @@ create table stream (
   cancelled integer not null default 0,
   unproven integer not null default 0,    -- of the done ones
   differs integer not null default 0,     -- of the done ones
+  day text not null default '',           -- YYYY-MM-DD in the workspace's zone: the last on which one of its tasks changed
+  done_on_day integer not null default 0,
   -- Sums over all its tasks.
   pages integer not null default 0,
   received integer not null default 0,
@@ -52,13 +54,6 @@ create table stream (
   requests integer not null default 0,
   constraint stream_name_is_unique unique (source, name)
 ) strict;
-
-create table stream_day (
-  stream integer not null references stream (number),
-  day text not null,             -- YYYY-MM-DD in the workspace's zone
-  done integer not null,
-  primary key (stream, day)
-) strict, without rowid;
 
 create table task (
   number integer primary key,    -- small number for people, in order of creation

@@ -26,11 +26,8 @@ const taskSettle = `
 const taskRenew = `
   update task set renewed_at = ?, attempts = ?, reclaims = ?,${progressSet}
   where number = ? and epoch = ? and state = 'leased'`
-const dayAdd = `
-  insert into stream_day (stream, day, done) values (?, ?, ?) on conflict (stream, day) do update set done = done + excluded.done`
-
 /** Statements that run once a task, for the test that looks at their plans. */
-export const settleStatements = { taskHeld, taskFailure, taskSettle, taskRenew, dayAdd }
+export const settleStatements = { taskHeld, taskFailure, taskSettle, taskRenew }
 
 /** An array, because every call reads ten of them. */
 type HeldColumns = readonly [
@@ -74,13 +71,8 @@ function heldRow(row: HeldColumns): HeldRow {
 }
 
 /** Settles every outcome that still holds its lease and answers the others, but for replays. */
-export function settleTasks(
-  store: Store,
-  outcomes: readonly Outcome[],
-  context: { tally: Tally; today: string },
-): LateSettle[] {
+export function settleTasks(store: Store, outcomes: readonly Outcome[], tally: Tally): LateSettle[] {
   const late: LateSettle[] = []
-  const finished = new Map<number, number>()
   if (outcomes.length === 0) return late
   const settled = new Set<number>()
   const rows = readHeld(
@@ -95,11 +87,9 @@ export function settleTasks(
       if (!isReplay(row, outcome.lease)) late.push({ lease: outcome.lease, kind: outcome.kind, found: row })
       continue
     }
-    writeOutcome(store, context.tally, { row, outcome })
+    writeOutcome(store, tally, { row, outcome })
     settled.add(row.number)
-    if (outcome.kind === 'done') finished.set(row.stream, (finished.get(row.stream) ?? 0) + 1)
   }
-  for (const [stream, count] of finished) store.sql(dayAdd).run(stream, context.today, count)
   return late
 }
 

@@ -8,8 +8,8 @@ import type { Store } from './store.js'
 /** What of a task is counted. */
 export type CountedFacts = Pick<Task, 'state' | 'attempts' | 'reclaims' | 'readyAt' | 'proof' | 'totals' | 'requests'>
 
-/** The stream's number, and one for each of its counter columns. */
-type Sums = Record<
+/** A number for each counter column of `stream`, and its own. */
+type Sums = { today: string } & Record<
   'number' | TaskState | keyof Totals | 'retrying' | 'waiting' | 'suspect' | 'unproven' | 'differs' | 'requests',
   number
 >
@@ -17,6 +17,7 @@ type Sums = Record<
 function noSums(number: number): Sums {
   return {
     number,
+    today: '',
     ready: 0,
     retrying: 0,
     waiting: 0,
@@ -37,8 +38,11 @@ function noSums(number: number): Sums {
     requests: 0,
   }
 }
-const counters = Object.keys(noSums(0)).filter((name) => name !== 'number')
-const streamAdd = `update stream set ${counters.map((name) => `${name} = ${name} + @${name}`).join(', ')} where number = @number`
+const counters = Object.keys(noSums(0)).filter((name) => name !== 'number' && name !== 'today')
+const streamAdd = `
+  update stream set ${counters.map((name) => `${name} = ${name} + @${name}`).join(', ')},
+    done_on_day = iif(day = @today, done_on_day, 0) + @done, day = @today
+  where number = @number`
 
 export interface Tally {
   /** A task changed; `before` is null for a new one. */
@@ -48,7 +52,7 @@ export interface Tally {
   /** `count` waiting tasks became claimable. */
   makeDue(stream: number, count: number): void
   /** Writes the sums. Inside the same transaction, last. */
-  write(store: Store): void
+  write(store: Store, today: string): void
 }
 
 export function createTally(): Tally {
@@ -79,8 +83,11 @@ export function createTally(): Tally {
     makeDue: (stream, count) => {
       sumsOf(stream).waiting -= count
     },
-    write: (store) => {
-      for (const sums of changes.values()) store.sql(streamAdd).run(sums)
+    write: (store, today) => {
+      for (const sums of changes.values()) {
+        sums.today = today
+        store.sql(streamAdd).run(sums)
+      }
     },
   }
 }
