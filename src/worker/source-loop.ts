@@ -115,6 +115,8 @@ export class SourceLoop {
     try {
       return await this.#deps.destination.openTasks(leases)
     } catch (error) {
+      // One task's own fault: each is then asked for alone.
+      if (error instanceof TerminalError) return new Map()
       for (const lease of leases) this.#outcomes.push(released(lease))
       throw error
     }

@@ -151,6 +151,26 @@ describe('a worker that is told to stop', { timeout: 60_000 }, () => {
   })
 })
 
+describe('a task whose ledger row is another one', { timeout: 60_000 }, () => {
+  it('dies with its reason, before a request, and its neighbour goes on', async () => {
+    await setup({ a: 5, b: 5, c: 5 })
+    expect(await workspace.run('worker', '--site', 'a')).toMatchObject({ code: 0 })
+    const queue = new Sqlite(join(workspace.directory, 'queue.db'), { readonly: true })
+    const id = queue.prepare(`select id from task where partition = '{"site":"b"}'`).pluck().get() as string
+    queue.close()
+    await workspace.query('create temp table copied as select * from backfill.ledger')
+    await workspace.query(`update copied set task = '${id}'`)
+    await workspace.query('insert into backfill.ledger select * from copied')
+
+    const ran = await workspace.run('worker')
+    expect(ran.code).toBe(3)
+    expect(ran.stderr).toMatch(/^1 task died \(ledger_conflict 1\)/)
+    expect([...api.requests].sort()).toEqual(['a 1', 'c 1'])
+    const status = (await workspace.json('status')) as { streams: unknown[] }
+    expect(status.streams[0]).toMatchObject({ done: 2, dead: 1, leased: 0, ready: 0 })
+  })
+})
+
 describe('two stores', { timeout: 60_000 }, () => {
   it('refuses another database, and a second workspace on the same one, before a request is sent', async () => {
     await setup({ a: 5, b: 5 })
