@@ -67,8 +67,11 @@ function configAxis(setting: string, context: DimensionContext): Axis {
   usedConfig.add(setting)
   const at = spotAt(override, setting)
   const values = lists.get(setting) ?? []
-  if (isGiven(at)) checkValues(values, { mistakes, spot: at })
-  else refuse(mistakes, at, { expected: `the values of dimension "${name}", as a list`, found: 'nothing' })
+  if (isGiven(at)) {
+    // In a definition an empty list is an open dimension; an empty setting is a forgotten one.
+    if (values.length === 0) refuse(mistakes, at, { expected: 'at least one value', found: 'an empty list' })
+    checkValues(values, { mistakes, spot: at })
+  } else refuse(mistakes, at, { expected: `the values of dimension "${name}", as a list`, found: 'nothing' })
   return { kind: 'list', values: [...new Set(values)], fromConfig: setting }
 }
 
@@ -102,7 +105,6 @@ function checkValues(
   values: readonly string[],
   { mistakes, spot }: { readonly mistakes: Mistakes; readonly spot: Spot },
 ): void {
-  if (values.length === 0) refuse(mistakes, spot, { expected: 'at least one value', found: 'an empty list' })
   for (const [index, value] of values.entries()) {
     if (value === '' || value === 'all') {
       const found = value === '' ? 'empty text' : '"all", which means every value'

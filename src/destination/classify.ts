@@ -100,12 +100,27 @@ function temporaryCode(state: string): string {
 
 function classifyConnection(error: unknown, attempt: Attempt): BackfillError {
   const code = connectionCode(error)
-  const message = `${attempt.doing} lost the database: ${code ?? reasonOf(error)}`
-  const details = { cause: error, context: code === null ? {} : { errno: code } }
+  const isRefused = code === 'ECONNREFUSED' || code === 'ENOTFOUND' || code === 'ENOENT'
+  const where = isRefused ? placeOf(error) : ''
+  const fact = isRefused ? `found no server${where}` : 'lost the database'
+  const message = `${attempt.doing} ${fact}: ${code ?? reasonOf(error)}`
+  const hint = 'see that it runs, and that "database" in backfill.yaml names it'
+  const details = { cause: error, context: code === null ? {} : { errno: code }, ...(isRefused ? { hint } : {}) }
   if (isHandshakeRefusal(error, code)) {
     return new ConfigError('database_refused', message, { ...details, hint: 'check "database" in backfill.yaml' })
   }
   return new DestinationUnavailable('database_unavailable', message, details)
+}
+
+/** ` at 127.0.0.1:5432`, as the socket says it: never the connection string, which may hold a password. */
+function placeOf(error: unknown): string {
+  const [first] = error instanceof AggregateError ? (error.errors as unknown[]) : [error]
+  if (!(first instanceof Error)) return ''
+  if ('address' in first && typeof first.address === 'string') {
+    const port = 'port' in first && typeof first.port === 'number' ? `:${first.port}` : ''
+    return ` at ${first.address}${port}`
+  }
+  return 'hostname' in first && typeof first.hostname === 'string' ? ` at ${first.hostname}` : ''
 }
 
 /** TLS and authentication failures of the client's side, which waiting does not heal. */

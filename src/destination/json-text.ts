@@ -88,10 +88,12 @@ export function stripUnstorableJson(text: string): string {
 
 const loneSurrogate = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g
 const nul = /\0/g
+/** In one pass: a U+0000 taken out between two halves must not make them a character that nobody sent. */
+const unstorableText = new RegExp(`\\0|${loneSurrogate.source}`, 'g')
 
 /** Text without U+0000 and lone surrogates, which no text column holds; the same text where it has none. */
 export function stripUnstorable(text: string): string {
-  return text.replace(nul, '').replace(loneSurrogate, '')
+  return text.replace(unstorableText, '')
 }
 
 /** Text that any column holds and that still shows what could not be stored, as JSON would escape it. */

@@ -36,6 +36,11 @@ export function dimensionValues(dimension: Dimension, today: string, order: Date
   return values.filter((value) => !excluded.has(value))
 }
 
+/** A list without values, not from the configuration, is open: whatever `seed --from-file` or a selection names is a value of it. */
+export function isOpenDimension(dimension: Dimension | undefined): boolean {
+  return dimension?.kind === 'list' && dimension.values.length === 0 && dimension.fromConfig === null
+}
+
 interface Axis {
   readonly name: string
   readonly values: readonly string[]

@@ -3,7 +3,7 @@
 import { ConfigError } from './errors.js'
 import { didYouMean, listNames } from './nearest.js'
 import type { PartitionFilter } from './partition.js'
-import { dimensionValues } from './plan.js'
+import { dimensionValues, isOpenDimension } from './plan.js'
 import type { Dimension, Source, Stream } from './source-model.js'
 import { isDateSpan, spanValues } from './span.js'
 import type { Workspace } from './workspace-model.js'
@@ -169,6 +169,7 @@ function resolveWord(asked: Word): readonly string[] {
 function wordValues(dimension: Dimension, word: string, today: string): readonly string[] {
   const value = aliased(dimension, word)
   const allowed = allowedValues(dimension, today)
+  if (isOpenDimension(dimension)) return dimension.exclude.includes(value) ? [] : [value]
   if (dimension.kind === 'list') return allowed.includes(value) ? [value] : []
   return isDateSpan(value) ? spanValues(value, allowed, dimension.step) : []
 }

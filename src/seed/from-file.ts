@@ -5,7 +5,7 @@
 import { ConfigError, type ErrorDetails } from '../domain/errors.js'
 import { isJsonObject, type Json } from '../domain/json.js'
 import { type Partition, type PartitionFilter, partitionKey } from '../domain/partition.js'
-import { partitionsOf } from '../domain/plan.js'
+import { isOpenDimension, partitionsOf } from '../domain/plan.js'
 import type { SelectedStream } from '../domain/selection.js'
 import type { Dimension } from '../domain/source-model.js'
 
@@ -64,7 +64,7 @@ function partitionsOfLine(line: string, number: number, context: LineContext): I
 function openDimension(number: number, { selected, filter }: LineContext): string {
   const { source, stream } = selected
   const open = stream.dimensions.filter((name) => filter[name]?.length !== 1)
-  const wide = open.length > 1 ? open.filter((name) => isOpen(source.dimensions[name])) : open
+  const wide = open.length > 1 ? open.filter((name) => isOpenDimension(source.dimensions[name])) : open
   const [first] = wide
   if (wide.length === 1 && first !== undefined) return first
   const names = open.length === 0 ? 'has no open dimension' : `has ${open.length} open dimensions (${open.join(', ')})`
@@ -103,16 +103,11 @@ function valueOf(word: string, dimension: Dimension, { number, name, context }: 
   const value = dimension.aliases[word] ?? word
   if (dimension.exclude.includes(value))
     throw lineError(number, `names "${value}", which "exclude" of ${name} leaves out`)
-  if (isOpen(dimension)) return value
+  if (isOpenDimension(dimension)) return value
   const { source, stream } = context.selected
   const exists = [...partitionsOf(stream, source, { ...context, filter: { [name]: [value] } })].length > 0
   if (!exists) throw lineError(number, `names "${value}", which is no value of ${name}`)
   return value
-}
-
-/** A list without values is open: whatever a file or `--partition` names is a value. */
-function isOpen(dimension: Dimension | undefined): boolean {
-  return dimension?.kind === 'list' && dimension.values.length === 0
 }
 
 function* complete(named: Readonly<Record<string, string>>, context: LineContext): Generator<Partition> {

@@ -20,9 +20,9 @@ export interface Judgement {
 
 export function judge(evidence: Evidence): Judgement {
   const { task, expected, actual } = evidence
+  if (task !== null && isOpen(task)) return owed(task, expected, actual.rows)
   if (actual.rows === null) return unproven('the table has no column for a dimension, so its rows cannot be told apart')
   if (expected === null) return unproven(`the source gives no count; the table has ${rows(actual.rows)}`)
-  if (task !== null && isOpen(task)) return owed(task, expected, actual.rows)
   if (expected.trust === 'at least') return judgeLowerBound(expected, actual.rows)
   if (expected.value === actual.rows) return { verdict: 'equal', sentence: `${rows(actual.rows)} on both sides` }
   return judgeDifference(evidence, expected, actual.rows)
@@ -68,13 +68,14 @@ function differenceSentence(expected: number, stored: number, held: number): str
   return `${sides}: ${count(missing)} missing${heldPart}; run "backfill seed --force" for it`
 }
 
-function owed(task: Task, expected: SourceCount, stored: number): Judgement {
+function owed(task: Task, expected: SourceCount | null, stored: number | null): Judgement {
   const state =
     task.state === 'leased'
       ? 'is running'
       : task.state === 'dead'
         ? `is dead (${task.code ?? 'no code'})`
         : 'is waiting'
+  if (expected === null || stored === null) return unproven(`owed: task ${task.number} ${state}`)
   return unproven(`owed: task ${task.number} ${state}; the table has ${count(stored)} of ${rows(expected.value)}`)
 }
 

@@ -11,8 +11,8 @@ import {
   TerminalError,
   TransientError,
 } from '../domain/errors.js'
-import type { Partition } from '../domain/partition.js'
-import { partitionsOf } from '../domain/plan.js'
+import { type Partition, partitionKey } from '../domain/partition.js'
+import { isOpenDimension, partitionsOf } from '../domain/plan.js'
 import type { PartitionActual, SourceCount } from '../domain/ports.js'
 import type { SelectedStream } from '../domain/selection.js'
 import type { Task } from '../domain/task.js'
@@ -22,6 +22,8 @@ import type { PartitionVerdict, Verdict, VerifyDeps, VerifyReport, VerifyRequest
 /** Longest wait for the budget before one question; then the rest is left out and said so. */
 const patienceMs = 120_000
 const lookupSize = 200
+/** Tasks looked through for the partitions of an open dimension. */
+const mostSeeded = 100_000
 
 interface Found {
   readonly expected: SourceCount | null
@@ -90,9 +92,7 @@ async function partitionsWithTasks(
   request: VerifyRequest,
   deps: VerifyDeps,
 ): Promise<readonly { readonly partition: Partition; readonly task: Task | null }[]> {
-  const partitions = [
-    ...partitionsOf(stream, source, { filter: request.filter, today: request.today, order: 'oldest' }),
-  ]
+  const partitions = await partitionsToVerify({ source, stream }, request, deps)
   const found: { partition: Partition; task: Task | null }[] = []
   for (let at = 0; at < partitions.length; at += lookupSize) {
     const some = partitions.slice(at, at + lookupSize)
@@ -100,6 +100,20 @@ async function partitionsWithTasks(
     some.forEach((partition, index) => found.push({ partition, task: tasks[index] ?? null }))
   }
   return found
+}
+
+/** Every partition of the definition; of a stream with an open dimension, those that were ever seeded. */
+async function partitionsToVerify(
+  { source, stream }: SelectedStream,
+  request: VerifyRequest,
+  deps: VerifyDeps,
+): Promise<readonly Partition[]> {
+  const { filter, today } = request
+  if (!stream.dimensions.some((name) => isOpenDimension(source.dimensions[name])))
+    return [...partitionsOf(stream, source, { filter, today, order: 'oldest' })]
+  const streams = [{ source: source.name, stream: stream.name }]
+  const tasks = await deps.queue.tasks({ filter: { streams, partitions: filter }, limit: mostSeeded })
+  return [...new Map(tasks.map(({ partition }) => [partitionKey(partition), partition])).values()]
 }
 
 interface PartitionContext {

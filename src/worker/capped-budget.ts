@@ -8,6 +8,7 @@ export class CappedBudget implements Budget {
   readonly #max: number | null
   readonly #onCap: () => void
   #sent = 0
+  #waiting = 0
 
   constructor(inner: Budget, max: number | null, onCap: () => void) {
     this.#inner = inner
@@ -19,6 +20,11 @@ export class CappedBudget implements Budget {
     return this.#sent
   }
 
+  /** A request waits for its place: no progress is expected then. */
+  get isWaiting(): boolean {
+    return this.#waiting > 0
+  }
+
   async book(request: BookingRequest): Promise<Booking> {
     if (this.#max !== null && this.#sent >= this.#max) {
       this.#onCap()
@@ -26,11 +32,14 @@ export class CappedBudget implements Budget {
     }
     // Counted before the wait, so that two tasks cannot both take the last request.
     this.#sent += 1
+    this.#waiting += 1
     try {
       return await this.#inner.book(request)
     } catch (error) {
       this.#sent -= 1
       throw error
+    } finally {
+      this.#waiting -= 1
     }
   }
 

@@ -21,6 +21,10 @@ export class Run {
   /** Tasks claimed so far, against `--max-tasks`. */
   claimed = 0
   failure: Error | null = null
+  /** The run sleeps on purpose, until a task is due or a budget opens. */
+  isWaiting = false
+  /** Flushes that were promoted. */
+  flushed = 0
   #end: WorkerReport['end'] | null = null
   #reason: string | null = null
   readonly #stop = new AbortController()

@@ -188,6 +188,7 @@ export class SourceLoop {
       deadlineAt: this.#run.deadlineAt,
       maxWaitMs: this.#options.untilEmpty ? null : patienceMs,
       onProgress: (progress) => {
+        this.#run.flushed += 1
         this.#progress.set(lease.task.id, { lease, progress })
         this.#deps.onEvent({ type: 'progress', task: lease.task, progress })
       },

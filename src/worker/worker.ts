@@ -12,6 +12,7 @@ import { type LoopDeps, SourceLoop } from './source-loop.js'
 import type { WorkerDeps, WorkerOptions, WorkerReport } from './types.js'
 
 const heartbeatMs = 2000
+type RunDeps = WorkerDeps & { readonly budget: CappedBudget }
 /** Partitions of one round are enqueued so many a transaction. */
 const enqueueSize = 1000
 
@@ -72,7 +73,7 @@ async function hasDueWork(options: WorkerOptions, deps: WorkerDeps): Promise<boo
   return dueAt !== null && (options.untilEmpty || dueAt <= deps.clock.now())
 }
 
-async function workWithTimers(run: Run, options: WorkerOptions, deps: WorkerDeps): Promise<void> {
+async function workWithTimers(run: Run, options: WorkerOptions, deps: RunDeps): Promise<void> {
   const timers = new AbortController()
   const deadline = stopAtDeadline(run, deps, timers.signal)
   const heartbeat = beat(run, options, { ...deps, signal: timers.signal })
@@ -95,15 +96,15 @@ async function stopAtDeadline(run: Run, deps: WorkerDeps, signal: AbortSignal): 
   }
 }
 
-async function beat(
-  run: Run,
-  options: WorkerOptions,
-  deps: WorkerDeps & { readonly signal: AbortSignal },
-): Promise<void> {
+async function beat(run: Run, options: WorkerOptions, deps: RunDeps & { readonly signal: AbortSignal }): Promise<void> {
   try {
-    for (;;) {
+    for (let before = ''; ; ) {
       await deps.clock.sleep(heartbeatMs, deps.signal)
-      await deps.queue.touchRun(options.runId, totalsOf(run, deps))
+      const totals = totalsOf(run, deps)
+      const now = `${JSON.stringify(totals)} ${run.flushed}`
+      // A sign of progress, not of life: a run that hangs must look like one to the next.
+      if (now !== before || run.isWaiting || deps.budget.isWaiting) await deps.queue.touchRun(options.runId, totals)
+      before = now
     }
   } catch (error) {
     if (!(error instanceof StoppedError)) deps.log('warn', 'heartbeat failed', { reason: String(error) })
@@ -220,11 +221,14 @@ async function waitForMore(
   if (until - deps.clock.now() > patience || (run.deadlineAt !== null && until >= run.deadlineAt)) return false
   if (until <= deps.clock.now()) return true
   deps.onEvent({ type: 'waiting', source: [...run.closed.keys()][0] ?? null, until })
+  run.isWaiting = true
   try {
     await deps.clock.sleep(until - deps.clock.now(), run.signal)
   } catch (error) {
     if (error instanceof StoppedError) return false
     throw error
+  } finally {
+    run.isWaiting = false
   }
   run.closed.clear()
   return true

@@ -197,7 +197,6 @@ const dimensions: readonly (readonly [yaml: string, mistake: string])[] = [
     'Kind: [a]',
     'dimensions.Kind  expected a name of a-z, 0-9 and _, beginning with a letter, at most 63 long, found "Kind"',
   ],
-  ['kind: []', 'dimensions.kind  expected at least one value, found an empty list'],
   ['kind: [a, all]', 'dimensions.kind[1]  expected a value, found "all", which means every value'],
   [
     'kind: { values: [a], exclude: [a] }',

@@ -124,6 +124,12 @@ function isInteger(value: number | bigint): boolean {
   return typeof value === 'bigint' || Number.isInteger(value)
 }
 
+test('stripping joins no halves of characters that stood apart', () => {
+  const apart = '\ud800\0\udc00'
+  expect(stripUnstorable(apart)).toBe('')
+  expect(JSON.parse(stripUnstorableJson(JSON.stringify(apart)))).toBe('')
+})
+
 test('stripping leaves nothing that Postgres refuses and touches nothing else', () => {
   fc.assert(
     fc.property(anyText, (text) => {

@@ -61,13 +61,19 @@ export async function makeWorkspace(sources: Record<string, string>, settings = 
   }
 }
 
-export function startBackfill(args: readonly string[], directory: string, environment: NodeJS.ProcessEnv): Started {
+export function startBackfill(
+  args: readonly string[],
+  directory: string,
+  environment: NodeJS.ProcessEnv,
+  input = '',
+): Started {
   const env = { PATH: process.env.PATH, HOME: process.env.HOME, LANG: 'C.UTF-8', ...environment }
   const child = spawn(process.execPath, [join(root, 'bin/run.js'), ...args], {
     cwd: directory,
     env,
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
   })
+  child.stdin.end(input)
   let stdout = ''
   let stderr = ''
   child.stdout.on('data', (some: Buffer) => (stdout += some.toString()))

@@ -2,6 +2,7 @@
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import { systemClock } from '../../clock/system-clock.js'
 import { ConfigError } from '../../domain/errors.js'
 import type { DryRunReport, SeedReport, SeedRequest } from '../../seed/types.js'
@@ -80,7 +81,7 @@ async function estimate(asked: Asked<SeedFlags>, request: SeedRequest): Promise<
 }
 
 async function linesOf(file: string): Promise<AsyncIterable<string>> {
-  if (file === '-') return createInterface({ input: process.stdin, crlfDelay: Infinity })
+  if (file === '-') return linesIn(() => process.stdin)
   const found = await stat(file).catch(() => null)
   if (found === null || found.isDirectory()) {
     throw new ConfigError(
@@ -88,5 +89,10 @@ async function linesOf(file: string): Promise<AsyncIterable<string>> {
       `read --from-file "${file}" found ${found === null ? 'no such file' : 'a folder'}`,
     )
   }
-  return createInterface({ input: createReadStream(file), crlfDelay: Infinity })
+  return linesIn(() => createReadStream(file))
+}
+
+/** Opened when the first line is asked for: readline forgets an end that comes before somebody listens, and the loop would wait for ever. */
+async function* linesIn(open: () => Readable): AsyncGenerator<string> {
+  yield* createInterface({ input: open(), crlfDelay: Infinity })
 }

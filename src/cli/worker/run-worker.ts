@@ -6,7 +6,8 @@ import { randomUUID } from 'node:crypto'
 import { setFlagsFromString } from 'node:v8'
 import { systemClock } from '../../clock/system-clock.js'
 import { TemporaryFailure } from '../../domain/errors.js'
-import type { Queue } from '../../domain/ports.js'
+import type { Destination, Log, Queue } from '../../domain/ports.js'
+import { redactor } from '../../log/redact.js'
 import { stuckAfterMs } from '../../status/verdict.js'
 import type { WorkerReport } from '../../worker/types.js'
 import type { Asked } from '../asked.js'
@@ -35,6 +36,10 @@ export interface WorkerFlags {
 type WorkerAsked = Asked<WorkerFlags>
 
 const unattendedRuntimeMs = 4 * 3_600_000
+/** A flush in flight may take its deadline of two minutes. */
+const graceMs = 180_000
+/** A longer one fires at once. */
+const longestTimerMs = 2 ** 31 - 1
 
 /** Answers the exit code. */
 export async function runWorkerCommand(asked: WorkerAsked, stop: Stop): Promise<number> {
@@ -91,6 +96,7 @@ async function work(asked: WorkerAsked, { opened, queue, signal, lost, stop }: W
   const screen = opened.keep(await openWorkerScreen(asked), (one) => one.close())
   const { runWorker } = await import('../../worker/worker.js')
   await queue.beginRun({ id: runId, command: 'worker', pid: process.pid })
+  endAfterGrace(optionsOf(asked).maxRuntimeMs)
   const report = await runWorker(
     { ...optionsOf(asked), runId, signal },
     {
@@ -101,7 +107,7 @@ async function work(asked: WorkerAsked, { opened, queue, signal, lost, stop }: W
       open: async (budget) => {
         boundHeap()
         const destination = await openDestination(asked.workspace, { opened, queue, log, signal: lost })
-        await adoptRun({ queue, destination, runId })
+        await adoptRun({ queue, destination, runId, log })
         return { destination, client: await openClient(asked.workspace, { budget, log }) }
       },
       onEvent: screen.show,
@@ -131,16 +137,25 @@ async function work(asked: WorkerAsked, { opened, queue, signal, lost, stop }: W
   return exitCode
 }
 
-/** Both stores name the last run that wrote, so that one that was restored from a backup is recognised. */
-async function adoptRun({
-  queue,
-  destination,
-  runId,
-}: {
-  queue: Queue
-  destination: { setLastRunId(id: string): Promise<void> }
-  runId: string
-}): Promise<void> {
+interface Stores {
+  readonly queue: Queue
+  readonly destination: Destination
+  readonly runId: string
+  readonly log: Log
+}
+
+/** Both stores name the last run that wrote; where they name different ones, one of them was restored from a backup, and somebody must look. */
+async function adoptRun({ queue, destination, runId, log }: Stores): Promise<void> {
+  const [inQueue, inDatabase] = [await queue.lastRunId(), await destination.lastRunId()]
+  if (inQueue !== inDatabase) {
+    log('warn', 'stores differ', { queue: inQueue, database: inDatabase })
+    complain(
+      'queue.db and the database do not name the same last run: one of them was restored, or the last run was killed at its start',
+    )
+    complain(
+      'Try: run "backfill verify" when this run has ended; what differs is seeded again with "backfill seed --force"',
+    )
+  }
   await destination.setLastRunId(runId)
   await queue.setLastRunId(runId)
 }
@@ -151,6 +166,19 @@ async function adoptRun({
  */
 function boundHeap(): void {
   setFlagsFromString('--heap-growing-percent=50')
+}
+
+/** A worker that does not end after its deadline would hold the lock for ever: the process ends, as a kill would end it. */
+function endAfterGrace(maxRuntimeMs: number | null): void {
+  if (maxRuntimeMs === null) return
+  const timer = setTimeout(
+    () => {
+      complain('Error: end the run found it still at work three minutes after its deadline')
+      process.exit(exitCodes.temporary)
+    },
+    Math.min(maxRuntimeMs + graceMs, longestTimerMs),
+  )
+  timer.unref()
 }
 
 function optionsOf({ workspace, flags, streams, filter }: WorkerAsked) {
@@ -200,7 +228,7 @@ function named(report: WorkerReport, stop: Stop): WorkerReport {
 
 /** People at a terminal get a summary; cron gets nothing but news: what died, what was refused, what failed. */
 function tell(asked: WorkerAsked, report: WorkerReport, exitCode: number): void {
-  const redact = (text: string): string => text
+  const redact = redactor(asked.workspace.environment)
   if (asked.flags.json === true) sayJson(workerDocument(report, exitCode))
   else if (hasTerminal()) for (const line of summaryLines(report, systemClock.now())) say(line)
   for (const { error } of report.refused) complainOf(failureOf(error), redact)
