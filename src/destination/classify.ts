@@ -25,7 +25,7 @@ export function sqlstate(error: unknown): string | null {
 
 /** True where the connection failed rather than a statement: nobody knows what the server did last. */
 export function isLost(error: unknown): boolean {
-  if (error instanceof BackfillError) return error.code === 'database_silent'
+  if (error instanceof BackfillError) return error.code === 'database_silent' || error.code === 'commit_in_doubt'
   const state = sqlstate(error)
   if (state === null) return !(error instanceof TypeError || error instanceof RangeError)
   return state.startsWith('08') || state.startsWith('57P')

@@ -1,7 +1,7 @@
 // Owns turning a request's shape, a partition and a position into what is sent: address, headers, body. Knows nothing of answers.
 // Nothing here is kept; secrets enter here, at the last moment.
 import { validateHeaderName, validateHeaderValue } from 'node:http'
-import { ConfigError } from '../domain/errors.js'
+import { ConfigError, SourceRejected } from '../domain/errors.js'
 import type { Json } from '../domain/json.js'
 import { isJsonObject } from '../domain/json.js'
 import type { RequestShape, Source, Template } from '../domain/source-model.js'
@@ -89,7 +89,10 @@ function baseUrl(source: Source, scope: TemplateScope): URL {
 function joinPath(base: URL, path: string): URL {
   const [pathname, query] = splitOnce(path, '?')
   if (pathname.split(/[/\\]/).some((part) => /^(\.|%2e){1,2}$/i.test(part))) {
-    throw new ConfigError('bad_path', `build path "${path}" found a part of dots, which would leave the base address`)
+    throw new SourceRejected(
+      'bad_path',
+      `build path "${path}" found a part of dots, which would leave the base address`,
+    )
   }
   const url = new URL(base)
   const prefix = base.pathname.replace(/\/$/, '')
@@ -117,7 +120,9 @@ function encodeBasePart(value: string, hole: TemplateHole, before: string): stri
   if (hole.kind === 'environment' && !hostPattern.test(value)) return encodeURIComponent(value)
   if (hostPattern.test(value) && !value.includes('..')) return value
   const name = 'name' in hole ? hole.name : hole.kind
-  throw new ConfigError(
+  // A value of one partition stops only that one; what the configuration says stops the stream.
+  const Fault = hole.kind === 'dimension' ? SourceRejected : ConfigError
+  throw new Fault(
     'bad_host',
     `build the base address found "${value}" for "${name}", which is no part of a host name`,
     {
@@ -127,9 +132,10 @@ function encodeBasePart(value: string, hole: TemplateHole, before: string): stri
 }
 const hostPattern = /^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d+)?$/
 
-function emptyPart(hole: TemplateHole): ConfigError {
+function emptyPart(hole: TemplateHole): SourceRejected | ConfigError {
   const name = 'name' in hole ? hole.name : hole.kind
-  return new ConfigError('empty_path_part', `build the path found an empty value for "${name}"`)
+  const Fault = hole.kind === 'dimension' ? SourceRejected : ConfigError
+  return new Fault('empty_path_part', `build the path found an empty value for "${name}"`)
 }
 
 function isBareCursor(template: Template): boolean {

@@ -43,6 +43,12 @@ export function fateOf(input: FateInput): Fate {
   if (error instanceof OverBudgetError) return { kind: 'over budget', opensAt: error.opensAt }
   if (error instanceof StoppedError || error instanceof FencedError) return { kind: 'released' }
   if (error instanceof ConfigError) return { kind: 'refused' }
+  if (isOwnFault(error)) {
+    // The flush at the walk's end sends no request, and must not be tried for ever all the same.
+    const tried = Math.max(attempts, input.attemptsBefore + 1)
+    if (tried >= settings.attempts) return { kind: 'dead', attempts: tried }
+    return { kind: 'later', readyAt: now + backoffMs(settings, tried, input.jitter), attempts: tried }
+  }
   if (error instanceof DestinationUnavailable || error instanceof QueueUnavailable) return { kind: 'database' }
   if (error instanceof TerminalError) return { kind: 'dead', attempts: Math.max(1, attempts) }
   if (error instanceof TransientError) {
@@ -50,6 +56,16 @@ export function fateOf(input: FateInput): Fate {
     return { kind: 'later', readyAt: now + backoffMs(settings, attempts, input.jitter), attempts }
   }
   return { kind: 'bug' }
+}
+
+/**
+ * A failure of Postgres that belongs to one table or row (a lock that somebody holds, a trigger that breaks, a merge over its time), by its SQLSTATE: other
+ * tasks go on. A lost connection has none of these.
+ */
+export function isOwnFault(error: unknown): boolean {
+  if (!(error instanceof DestinationUnavailable)) return false
+  const { sqlstate } = error.context
+  return typeof sqlstate === 'string' && /^(40...|XX...|57014|55P03)$/.test(sqlstate)
 }
 
 /** Exponential, at most an hour, with up to a fifth added so that tasks that failed together do not come back together. */

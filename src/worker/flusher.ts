@@ -4,7 +4,17 @@
  */
 import { InvariantError } from '../domain/errors.js'
 import type { Partition } from '../domain/partition.js'
-import type { Batch, Checkpoint, Clock, Destination, Page, PageDigest, StreamTable, Walk } from '../domain/ports.js'
+import type {
+  Batch,
+  Checkpoint,
+  Clock,
+  Destination,
+  Page,
+  PageDigest,
+  SourceCount,
+  StreamTable,
+  Walk,
+} from '../domain/ports.js'
 import type { StreamSettings } from '../domain/source-model.js'
 import type { Proof } from '../domain/task.js'
 
@@ -46,10 +56,26 @@ export class Flusher {
 
   /** Encodes a page; `advance` says where the walk stands once it is promoted. Answers the fields that no column names. */
   add(page: Page, advance: (digest: PageDigest) => Walk): readonly string[] {
-    const digest = this.#batch.add(page)
-    this.#walk = advance(digest)
-    this.#oldestAt ??= this.#deps.clock.monotonic()
-    return digest.unknownFields
+    try {
+      const digest = this.#batch.add(page)
+      this.#walk = advance(digest)
+      this.#oldestAt ??= this.#deps.clock.monotonic()
+      return digest.unknownFields
+    } catch (error) {
+      // A page that is refused must not be promoted without its walk; what waited with it is asked for again.
+      this.#empty()
+      this.#failure ??= { error }
+      throw error
+    }
+  }
+
+  #empty(): Batch {
+    const batch = this.#batch
+    this.#batch = this.#deps.table.newBatch(this.#deps.partition)
+    this.#oldestAt = null
+    this.#age?.cancel()
+    this.#age = null
+    return batch
   }
 
   /** Starts a flush where rows, bytes or age ask for it. Waits only where the flush before is still running: that bounds memory. */
@@ -96,8 +122,9 @@ export class Flusher {
   }
 
   /** Promotes everything and writes the walk's end into the ledger. */
-  async finish(proof: Proof): Promise<Checkpoint> {
+  async finish(proof: Proof, atEnd: SourceCount | null): Promise<Checkpoint> {
     await this.#settled()
+    this.#walk = { ...this.#walk, expected: this.#walk.expected ?? atEnd }
     await this.#flush({ done: true, proof })
     return this.#checkpoint
   }
@@ -127,12 +154,8 @@ export class Flusher {
   }
 
   async #flush(end: { readonly done: boolean; readonly proof: Proof | null }): Promise<void> {
-    const batch = this.#batch
+    const batch = this.#empty()
     const walk = this.#walk
-    this.#batch = this.#deps.table.newBatch(this.#deps.partition)
-    this.#oldestAt = null
-    this.#age?.cancel()
-    this.#age = null
     const known = this.#checkpoint.walk
     const distinct = known?.id === walk.id ? known.distinct : 0
     const advance = { walk: { ...walk, distinct }, ...end, requests: this.#deps.requests() }

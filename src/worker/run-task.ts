@@ -2,7 +2,14 @@
  * Moves one leased task: from the ledger's checkpoint, page by page, flush by flush, to its end. Owns the order in which rows and cursor become durable;
  * must not know HTTP, SQL or the queue. Whatever dies here, the ledger says where the walk stands: rows that wait in memory are asked for again.
  */
-import { AnswerInvalid, DestinationUnavailable, InvariantError, StoppedError } from '../domain/errors.js'
+import {
+  AnswerInvalid,
+  DestinationUnavailable,
+  InvariantError,
+  SourceUnavailable,
+  StoppedError,
+  TerminalError,
+} from '../domain/errors.js'
 import type { Partition } from '../domain/partition.js'
 import type {
   Checkpoint,
@@ -18,6 +25,7 @@ import type {
 } from '../domain/ports.js'
 import type { Source, Stream } from '../domain/source-model.js'
 import type { Lease, Progress, Proof } from '../domain/task.js'
+import { isOwnFault } from './fate.js'
 import { Flusher } from './flusher.js'
 import { proofOf, sourceLoop, walkAfter, walkToGoOn } from './walk.js'
 
@@ -47,6 +55,10 @@ export interface TaskEnd {
   readonly sent: number
   /** A page was promoted in this lease. */
   readonly hasProgress: boolean
+  /** Raw rows of its last walk. */
+  readonly received: number
+  /** Raw rows that were promoted in this lease. */
+  readonly fresh: number
 }
 
 /** Connection losses in a row, without a flush between, before the database counts as gone. */
@@ -59,30 +71,40 @@ export async function runTask(lease: Lease, opened: Checkpoint, deps: TaskDeps):
   const countRequest = () => {
     sent += 1
   }
+  // The ledger knows of requests that a dead worker could not tell the queue.
+  const requestsBefore = Math.max(lease.task.requests, opened.requests)
   const end = (error: unknown): TaskEnd => ({
     error,
     proof: checkpoint.proof,
-    progress: progressOf(checkpoint, lease.task.requests + sent),
+    progress: progressOf(checkpoint, requestsBefore + sent),
     sent,
+    received: checkpoint.walk?.received ?? 0,
+    fresh: checkpoint.totals.received - opened.totals.received,
     hasProgress: checkpoint.sequence > opened.sequence,
   })
   for (let losses = 1; ; losses += 1) {
     const before = checkpoint.sequence
-    const run = new TaskRun(checkpoint, deps, { countRequest, requests: () => lease.task.requests + sent })
+    let run: TaskRun | null = null
     try {
+      run = new TaskRun(checkpoint, deps, { countRequest, requests: () => requestsBefore + sent })
       await run.toTheEnd()
       checkpoint = run.checkpoint
       return end(null)
     } catch (error) {
-      checkpoint = run.checkpoint
+      checkpoint = run?.checkpoint ?? checkpoint
       if (checkpoint.sequence > before) losses = 0
-      if (!(error instanceof DestinationUnavailable) || losses > maxReconnects || deps.signal.aborted) return end(error)
+      if (!isConnectionLost(error) || losses > maxReconnects || deps.signal.aborted) return end(error)
       // A connection lost, perhaps during COMMIT: a new claim in the ledger waits that out and says what was promoted.
       const reopened = await reopen(lease, deps, losses)
       if (reopened instanceof Error) return end(reopened)
       checkpoint = reopened
     }
   }
+}
+
+/** What one table or row did to its flush is not healed by another connection. */
+function isConnectionLost(error: unknown): boolean {
+  return error instanceof DestinationUnavailable && !isOwnFault(error)
 }
 
 async function reopen(lease: Lease, deps: TaskDeps, losses: number): Promise<Checkpoint | Error> {
@@ -140,7 +162,9 @@ class TaskRun {
   }
 
   async #readPages(): Promise<void> {
-    const pages = this.#deps.client.walk(this.#walkStart())
+    const stop = new AbortController()
+    const signal = AbortSignal.any([this.#deps.signal, stop.signal])
+    const pages = this.#deps.client.walk({ ...this.#walkStart(), signal })
     try {
       for (;;) {
         const next = pages.next()
@@ -155,6 +179,8 @@ class TaskRun {
       await this.#keepWhatIsGood(error)
       throw error
     } finally {
+      // Without the signal, the end of the walk would wait for an answer that nobody wants any more.
+      stop.abort()
       await pages.return?.()
     }
     if (this.#walk.cursor !== null || this.#walk.pages === 0) {
@@ -183,23 +209,41 @@ class TaskRun {
   async #finish(): Promise<void> {
     const { stream } = this.#deps
     if (stream.count.length === 0) {
-      await this.#flusher.finish('unproven')
+      await this.#flusher.finish('unproven', null)
       return
     }
     // The rows come first: asking for the count may take as long as the budget wants.
     const walk = (await this.#flusher.drain()).walk ?? this.#walk
-    await this.#flusher.finish(proofOf(walk, await this.#countAtEnd()))
+    const atEnd = await this.#countAtEnd()
+    const proof = proofOf(walk, atEnd)
+    await this.#flusher.finish(proof === 'proven' ? await this.#heldAgainstTable(walk) : proof, atEnd)
+  }
+
+  /**
+   * In a numbered walk a row may come twice and another be passed over while the counts agree. Repeats in different flushes are not seen by the flushes; but a
+   * table that holds fewer rows than came proves one.
+   */
+  async #heldAgainstTable(walk: Walk): Promise<Proof> {
+    const { stream, partition, destination } = this.#deps
+    const isNumbered = stream.pagination.kind === 'page' || stream.pagination.kind === 'offset'
+    if (!isNumbered || stream.key.length === 0 || walk.pages < 2) return 'proven'
+    const { rows, held } = await destination.actual(stream, partition)
+    if (rows === null) return 'unproven'
+    return rows + held < walk.received ? 'differs' : 'proven'
   }
 
   async #countAtEnd(): Promise<SourceCount | null> {
     if (this.#lastCount?.trust === 'exact') return this.#lastCount
     const hasOwnRequest = this.#deps.stream.count.some((rule) => rule.request !== null)
-    if (!hasOwnRequest) return this.#lastCount
+    // A walk that named a count before a kill names one again: its end is not left unproven for want of asking.
+    const hasForgotten = this.#lastCount === null && this.#walk.expected !== null
+    if (!hasOwnRequest && !hasForgotten) return this.#lastCount
     try {
       const { count } = await this.#deps.client.count(this.#walkStart())
       return count ?? this.#lastCount
     } catch (error) {
-      if (error instanceof StoppedError) throw error
+      // A closed budget or a stop waits at the walk's end, which the ledger has; only the source's own refusal leaves it unproven.
+      if (!(error instanceof TerminalError || error instanceof SourceUnavailable)) throw error
       this.#deps.log('warn', 'count failed', {
         stream: `${this.#deps.stream.source}.${this.#deps.stream.name}`,
         reason: String(error),

@@ -2,11 +2,13 @@
  * Works through one source's due tasks: claims in batches, keeps up to `concurrency` of them running, settles what ended together with the next claim. Owns the
  * leases between claim and settle. If the process dies, the next run reclaims them, and the ledger says what was promoted.
  */
-import { TerminalError } from '../domain/errors.js'
+import { InvariantError, StoppedError, TerminalError } from '../domain/errors.js'
 import type { Checkpoint, Destination, SourceClient, StreamTable, TaskFilter } from '../domain/ports.js'
 import type { SelectedStream } from '../domain/selection.js'
+import type { StreamSettings } from '../domain/source-model.js'
 import type { Lease, Outcome, Progress } from '../domain/task.js'
-import { asError, describe, fateOf } from './fate.js'
+import { asError, describe, type Fate } from './fate.js'
+import { concludeTask, progressOf, released } from './outcome.js'
 import type { Run } from './run.js'
 import { runTask, type TaskEnd } from './run-task.js'
 import type { WorkerDeps, WorkerOptions } from './types.js'
@@ -25,6 +27,8 @@ const tickMs = 1000
 export class SourceLoop {
   readonly #name: string
   readonly #streams: Map<string, { readonly selected: SelectedStream; readonly table: StreamTable }>
+  /** Of all its streams, those refused since too. */
+  readonly #settings: ReadonlyMap<string, StreamSettings>
   readonly #options: WorkerOptions
   readonly #deps: LoopDeps
   readonly #pending: { readonly lease: Lease; readonly checkpoint: Checkpoint }[] = []
@@ -32,6 +36,10 @@ export class SourceLoop {
   readonly #progress = new Map<string, { readonly lease: Lease; readonly progress: Progress }>()
   #outcomes: Outcome[] = []
   #isSuspectRunning = false
+  /** Stops one task, for what the queue says of it. */
+  readonly #stops = new Map<string, AbortController>()
+  /** Wakes whoever waits for the next end of a task. */
+  #onEnd: () => void = () => undefined
 
   constructor(
     name: string,
@@ -43,6 +51,7 @@ export class SourceLoop {
   ) {
     this.#name = name
     this.#streams = new Map(streams.map((entry) => [entry.selected.stream.name, entry]))
+    this.#settings = new Map(streams.map(({ selected: { stream } }) => [stream.name, stream.settings]))
     this.#options = loop.options
     this.#deps = loop.deps
   }
@@ -86,6 +95,7 @@ export class SourceLoop {
   async #claim(): Promise<boolean> {
     const opensAt = this.#run.closed.get(this.#name)
     if (opensAt !== undefined && opensAt > this.#deps.clock.now()) return false
+    if (this.#streams.size === 0) return false
     const limit = this.#claimSize()
     const { maxTasks } = this.#options
     const allowed = maxTasks === null ? limit : Math.min(limit, maxTasks - this.#run.claimed)
@@ -93,16 +103,37 @@ export class SourceLoop {
       this.#run.close('max tasks', `${String(maxTasks)} tasks were claimed`)
       return false
     }
-    const leases = await this.#exchange(allowed)
-    this.#run.claimed += leases.length
+    const leases = await this.#claimUpTo(allowed)
     if (leases.length === 0) return false
-    const checkpoints = await this.#open(leases)
-    for (const lease of leases) {
-      const checkpoint = checkpoints.get(lease.task.id) ?? (await this.#openAlone(lease))
-      if (checkpoint !== null) this.#pending.push({ lease, checkpoint })
-    }
+    await this.#openAll(leases)
     this.#pending.sort((a, b) => Number(isSuspect(a.lease)) - Number(isSuspect(b.lease)))
     return true
+  }
+
+  async #claimUpTo(allowed: number): Promise<readonly Lease[]> {
+    // Reserved before the wait, so that two sources cannot both take the last of --max-tasks.
+    this.#run.claimed += allowed
+    let count = 0
+    try {
+      const leases = await this.#exchange(allowed)
+      count = leases.length
+      return leases
+    } finally {
+      this.#run.claimed -= allowed - count
+    }
+  }
+
+  async #openAll(leases: readonly Lease[]): Promise<void> {
+    const checkpoints = await this.#open(leases)
+    for (const [at, lease] of leases.entries()) {
+      try {
+        const checkpoint = checkpoints.get(lease.task.id) ?? (await this.#openAlone(lease))
+        if (checkpoint !== null) this.#pending.push({ lease, checkpoint })
+      } catch (error) {
+        for (const rest of leases.slice(at)) this.#outcomes.push(released(rest))
+        throw error
+      }
+    }
   }
 
   #claimSize(): number {
@@ -128,9 +159,16 @@ export class SourceLoop {
       return (await this.#deps.destination.openTasks([lease])).get(lease.task.id) ?? null
     } catch (error) {
       if (!(error instanceof TerminalError)) throw error
-      const { task } = lease
-      const progress = { totals: task.totals, requests: task.requests, expected: task.expected, cursor: task.cursor }
-      this.#conclude(lease, { error, proof: null, progress, sent: 0, hasProgress: false }, 0)
+      const end = {
+        error,
+        proof: null,
+        progress: progressOf(lease),
+        sent: 0,
+        hasProgress: false,
+        received: 0,
+        fresh: 0,
+      }
+      this.#conclude(lease, end, 0)
       return null
     }
   }
@@ -166,25 +204,38 @@ export class SourceLoop {
       stream: `${this.#name}.${lease.task.stream}`,
       partition: lease.task.partition,
     })
-    const running = this.#runOne(lease, checkpoint).finally(() => {
-      this.#running.delete(lease.task.id)
-      this.#progress.delete(lease.task.id)
-      if (isSuspect(lease)) this.#isSuspectRunning = false
-    })
+    const running = this.#runOne(lease, checkpoint)
+      .catch((error: unknown) => {
+        this.#outcomes.push(released(lease))
+        this.#run.fail(asError(error))
+      })
+      .finally(() => {
+        this.#running.delete(lease.task.id)
+        this.#progress.delete(lease.task.id)
+        this.#stops.delete(lease.task.id)
+        if (isSuspect(lease)) this.#isSuspectRunning = false
+        this.#onEnd()
+      })
     this.#running.set(lease.task.id, running)
   }
 
   async #runOne(lease: Lease, checkpoint: Checkpoint): Promise<void> {
     const startedAt = this.#deps.clock.monotonic()
     const entry = this.#streams.get(lease.task.stream)
-    if (entry === undefined) return
+    if (entry === undefined) {
+      // Its stream was refused after the claim.
+      this.#outcomes.push(released(lease))
+      return
+    }
+    const stop = new AbortController()
+    this.#stops.set(lease.task.id, stop)
     const end = await runTask(lease, checkpoint, {
       ...this.#deps,
       source: entry.selected.source,
       stream: entry.selected.stream,
       partition: lease.task.partition,
       table: entry.table,
-      signal: this.#run.signal,
+      signal: AbortSignal.any([this.#run.signal, stop.signal]),
       deadlineAt: this.#run.deadlineAt,
       maxWaitMs: this.#options.untilEmpty ? null : patienceMs,
       onProgress: (progress) => {
@@ -205,8 +256,17 @@ export class SourceLoop {
   }
 
   #conclude(lease: Lease, end: TaskEnd, workedMs: number): void {
-    const outcome = this.#outcomeOf(lease, end, Math.round(workedMs))
+    const settings = this.#settings.get(lease.task.stream)
+    if (settings === undefined) throw new InvariantError(`task ${lease.task.number} is of no stream of this loop`)
+    const context = {
+      settings,
+      now: this.#deps.clock.now(),
+      jitter: this.#deps.random(),
+      workedMs: Math.round(workedMs),
+    }
+    const { outcome, fate } = concludeTask(lease, end, context)
     this.#outcomes.push(outcome)
+    if (fate !== null) this.#apply(fate, lease, end)
     this.#count(outcome, end)
     this.#deps.onEvent({ type: 'ended', task: lease.task, outcome })
     const { kind } = outcome
@@ -224,42 +284,25 @@ export class SourceLoop {
     })
   }
 
-  #outcomeOf(lease: Lease, end: TaskEnd, workedMs: number): Outcome {
-    const attemptsBefore = end.hasProgress ? 0 : lease.task.attempts
-    const base = { lease, progress: end.progress, attempts: attemptsBefore, workedMs }
-    if (end.error === null) return { ...base, attempts: 0, kind: 'done', proof: end.proof ?? 'unproven' }
-    const settings = this.#streams.get(lease.task.stream)?.selected.stream.settings
-    if (settings === undefined) return { ...base, kind: 'released' }
-    const now = this.#deps.clock.now()
-    const fate = fateOf({
-      error: end.error,
-      attemptsBefore,
-      hasSpent: end.sent > 0,
-      settings,
-      now,
-      jitter: this.#deps.random(),
-    })
-    const said = describe(end.error)
+  /** What an end means beyond its task. */
+  #apply(fate: Fate, lease: Lease, end: TaskEnd): void {
+    const { stream } = lease.task
     switch (fate.kind) {
-      case 'later':
-        return { ...base, kind: 'later', readyAt: fate.readyAt, attempts: fate.attempts, ...said }
-      case 'dead':
-        return { ...base, kind: 'dead', attempts: fate.attempts, ...said }
-      case 'released':
-        return { ...base, kind: 'released' }
       case 'over budget':
         this.#close(fate.opensAt)
-        return { ...base, kind: 'later', readyAt: fate.opensAt, ...said }
+        return
       case 'refused':
-        this.#run.refused.push({ source: this.#name, stream: lease.task.stream, error: asError(end.error) })
-        this.#streams.delete(lease.task.stream)
-        return { ...base, kind: 'released' }
+        if (this.#streams.delete(stream))
+          this.#run.refused.push({ source: this.#name, stream, error: asError(end.error) })
+        return
       case 'database':
-        this.#run.fail(asError(end.error))
-        return { ...base, kind: 'released' }
       case 'bug':
         this.#run.fail(asError(end.error))
-        return { ...base, kind: 'later', readyAt: now + settings.backoffMs, attempts: attemptsBefore + 1, ...said }
+        return
+      case 'later':
+      case 'dead':
+      case 'released':
+        return
     }
   }
 
@@ -269,39 +312,39 @@ export class SourceLoop {
   }
 
   #count(outcome: Outcome, end: TaskEnd): void {
-    this.#run.rows += end.progress.totals.received - outcome.lease.task.totals.received
+    this.#run.rows += end.fresh
     if (outcome.kind === 'done') {
       this.#run.done += 1
-      const { totals, expected } = outcome.progress
+      const { expected } = outcome.progress
       if (outcome.proof === 'differs')
-        this.#run.differing.push({ task: outcome.lease.task, received: totals.received, expected })
+        this.#run.differing.push({ task: outcome.lease.task, received: end.received, expected })
       this.#run.closed.delete(this.#name)
     }
-    if (outcome.kind === 'later') this.#run.retrying += 1
+    if (outcome.kind === 'later' && outcome.code !== 'over_budget') this.#run.retrying += 1
     if (outcome.kind === 'dead') this.#run.recordDeath(outcome.lease.task, describe(end.error))
   }
 
   /** Until a task ends; meanwhile, once a second, progress and outcomes go to the queue. */
   async #waitForOne(): Promise<void> {
-    const anyEnd = Promise.race([...this.#running.values()]).then(() => true)
-    for (;;) {
+    const size = this.#running.size
+    while (this.#running.size === size && size > 0) {
       const timer = new AbortController()
-      const tick = this.#deps.clock.sleep(tickMs, timer.signal).then(
-        () => false,
-        () => false,
-      )
-      const hasEnded = await Promise.race([anyEnd, tick])
+      const ended = new Promise<void>((resolve) => {
+        this.#onEnd = resolve
+      })
+      const tick = this.#deps.clock.sleep(tickMs, timer.signal).catch(() => undefined)
+      await Promise.race([ended, tick])
       timer.abort()
-      if (hasEnded) return
-      await this.#report()
+      if (this.#running.size === size) await this.#report()
     }
   }
 
   async #report(): Promise<void> {
     if (this.#outcomes.length > 0) await this.#exchange(0)
     for (const { lease, progress } of this.#progress.values()) {
-      // False: cancelled by `seed --force`, or fenced. The ledger's compare-and-set is what stops it for certain.
-      await this.#deps.queue.renew(lease, progress)
+      const holds = await this.#deps.queue.renew(lease, progress)
+      // Cancelled by `seed --force`, or fenced: its requests would be spent for nothing.
+      if (!holds) this.#stops.get(lease.task.id)?.abort(new StoppedError('the task was cancelled'))
     }
     this.#progress.clear()
   }
@@ -319,10 +362,4 @@ export class SourceLoop {
 
 function isSuspect(lease: Lease): boolean {
   return lease.task.reclaims > 0
-}
-
-function released(lease: Lease): Outcome {
-  const { task } = lease
-  const progress = { totals: task.totals, requests: task.requests, expected: task.expected, cursor: task.cursor }
-  return { kind: 'released', lease, progress, attempts: task.attempts, workedMs: 0 }
 }

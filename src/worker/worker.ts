@@ -3,7 +3,7 @@
  * reports. The caller holds the workspace's lock. Nothing heavy is loaded unless something is due.
  */
 import { BackfillError, DestinationUnavailable, StoppedError } from '../domain/errors.js'
-import type { BackfillPlan, Destination, NewTask, StreamTable, TaskFilter } from '../domain/ports.js'
+import type { BackfillPlan, Destination, NewTask, Queue, StreamTable, TaskFilter } from '../domain/ports.js'
 import type { SelectedStream } from '../domain/selection.js'
 import { CappedBudget } from './capped-budget.js'
 import { asError } from './fate.js'
@@ -52,7 +52,7 @@ async function startRounds(options: WorkerOptions, deps: WorkerDeps): Promise<vo
     const due = await deps.queue.dueRounds(name, stream.everyMs)
     if (due.length === 0) continue
     const scope = `every ${source.name}.${stream.name}`
-    const plan: BackfillPlan = { scope, fingerprint: `${scope} ${deps.uuid()}`, reason: 'every' }
+    const plan: BackfillPlan = { scope, fingerprint: scope, reason: 'every' }
     const backfill = await deps.queue.beginBackfill(plan)
     const tasks: NewTask[] = due.map((partition) => ({ ...name, partition, priority: 0 }))
     for (let at = 0; at < tasks.length; at += enqueueSize) {
@@ -97,18 +97,30 @@ async function stopAtDeadline(run: Run, deps: WorkerDeps, signal: AbortSignal): 
 }
 
 async function beat(run: Run, options: WorkerOptions, deps: RunDeps & { readonly signal: AbortSignal }): Promise<void> {
-  try {
-    for (let before = ''; ; ) {
+  for (let before = ''; ; ) {
+    try {
       await deps.clock.sleep(heartbeatMs, deps.signal)
-      const totals = totalsOf(run, deps)
-      const now = `${JSON.stringify(totals)} ${run.flushed}`
-      // A sign of progress, not of life: a run that hangs must look like one to the next.
-      if (now !== before || run.isWaiting || deps.budget.isWaiting) await deps.queue.touchRun(options.runId, totals)
-      before = now
+    } catch {
+      return
     }
-  } catch (error) {
-    if (!(error instanceof StoppedError)) deps.log('warn', 'heartbeat failed', { reason: String(error) })
+    const totals = totalsOf(run, deps)
+    const now = `${JSON.stringify(totals)} ${run.flushed}`
+    // A sign of progress, not of life: a run that hangs must look like one to the next.
+    if (now === before && !run.isWaiting && !deps.budget.isWaiting) continue
+    before = now
+    await touch(options.runId, totals, deps)
   }
+}
+
+/** A queue that is busy for a moment must not make a run that works look dead. */
+async function touch(
+  runId: string,
+  totals: ReturnType<typeof totalsOf>,
+  deps: Pick<WorkerDeps, 'queue' | 'log'>,
+): Promise<void> {
+  await deps.queue.touchRun(runId, totals).catch((error: unknown) => {
+    deps.log('warn', 'heartbeat failed', { reason: String(error) })
+  })
 }
 
 /** The run's figures so far, every `metrics.interval`, for whoever reads the log. */
@@ -209,14 +221,13 @@ async function waitForMore(
     ({ source, stream }) =>
       !run.refused.some((one) => one.source === source.name && (one.stream === null || one.stream === stream.name)),
   )
-  const filter = filterOf({ ...options, streams: open })
-  const dueAt = open.length === 0 ? null : await deps.queue.nextDueAt(filter)
-  if (dueAt === null) {
+  const times = await dueTimes(open, run, { options, queue: deps.queue })
+  if (times.length === 0) {
     run.close('empty', 'the queue has nothing left to do')
     return false
   }
   // What is due but was not claimed (another command holds it, say) is looked for again after a moment, not in a busy loop.
-  const until = Math.max(dueAt, deps.clock.now() + (deps.hasClaimed ? 0 : 1000), ...run.closed.values())
+  const until = Math.max(Math.min(...times), deps.clock.now() + (deps.hasClaimed ? 0 : 1000))
   const patience = options.untilEmpty ? Number.POSITIVE_INFINITY : run.closed.size > 0 ? 120_000 : 0
   if (until - deps.clock.now() > patience || (run.deadlineAt !== null && until >= run.deadlineAt)) return false
   if (until <= deps.clock.now()) return true
@@ -230,21 +241,34 @@ async function waitForMore(
   } finally {
     run.isWaiting = false
   }
-  run.closed.clear()
+  for (const [source, opensAt] of run.closed) if (opensAt <= deps.clock.now()) run.closed.delete(source)
   return true
+}
+
+/** When each stream has something to do that its source's budget allows. */
+async function dueTimes(
+  streams: readonly SelectedStream[],
+  run: Run,
+  { options, queue }: { readonly options: WorkerOptions; readonly queue: Queue },
+): Promise<number[]> {
+  const times: number[] = []
+  for (const { source, stream } of streams) {
+    const filter = { streams: [{ source: source.name, stream: stream.name }], partitions: options.filter }
+    const dueAt = await queue.nextDueAt(filter)
+    if (dueAt !== null) times.push(Math.max(dueAt, run.closed.get(source.name) ?? 0))
+  }
+  return times
 }
 
 async function report(run: Run, options: WorkerOptions, deps: WorkerDeps): Promise<WorkerReport> {
   const closed = [...run.closed]
     .map(([source, opensAt]) => ({ source, opensAt }))
     .filter(({ opensAt }) => opensAt > deps.clock.now())
-  const nextDueAt = run.failure === null ? await deps.queue.nextDueAt(filterOf(options)) : null
+  const nextDueAt = run.failure === null ? await deps.queue.nextDueAt(filterOf(options)).catch(() => null) : null
   const end =
     run.end ?? (closed.length > 0 ? 'budget' : nextDueAt === null && run.claimed > 0 ? 'empty' : 'nothing due')
   const reason = run.reason ?? reasonOf(end, closed)
-  await deps.queue.touchRun(options.runId, totalsOf(run, deps)).catch((error: unknown) => {
-    deps.log('warn', 'heartbeat failed', { reason: String(error) })
-  })
+  await touch(options.runId, totalsOf(run, deps), deps)
   return {
     end,
     reason,

@@ -171,6 +171,43 @@ describe('a task whose ledger row is another one', { timeout: 60_000 }, () => {
   })
 })
 
+describe('seed --force onto a running task', { timeout: 60_000 }, () => {
+  it('stops the old walk, and the new task moves the partition once', async () => {
+    await setup({ a: 95 })
+    let isHolding = true
+    api.before = async (_, page) => {
+      if (page === 4 && isHolding) await new Promise<void>((resolve) => setTimeout(resolve, 30_000).unref())
+    }
+    const worker = workspace.start('worker')
+    await until(async () => (await hasLedger()) && (await ledgerRows('pages = 3')) === 1)
+    expect(await workspace.run('seed', 'paged', '--force')).toMatchObject({ code: 0 })
+    isHolding = false
+    // The old walk waits in page 4 for half a minute: it ends as soon as the queue says that it is cancelled.
+    expect(await worker.ended).toMatchObject({ code: 0 })
+    expect(await workspace.run('worker')).toMatchObject({ code: 0 })
+    await expect(workspace.query(`select count(*)::int as n from thing`)).resolves.toEqual([{ n: 95 }])
+    const status = (await workspace.json('status')) as { streams: unknown[] }
+    expect(status.streams[0]).toMatchObject({ done: 1, cancelled: 1, leased: 0, ready: 0, dead: 0 })
+  })
+})
+
+describe('a row that comes on two pages while another is passed over', { timeout: 60_000 }, () => {
+  it('is not called proven, although the counts agree', async () => {
+    await setup({ a: 25 })
+    api.before = (site, page, response) => {
+      if (page !== 3) return
+      // Between pages 2 and 3 one row went and one came before the cursor: row 20 again, row 25 never.
+      const ids = [20, 21, 22, 23, 24]
+      response.writeHead(200, { 'content-type': 'application/json', 'x-total': 25 })
+      response.end(JSON.stringify(ids.map((id) => ({ id, name: `${site} ${id}` }))))
+    }
+    const ran = await workspace.run('worker')
+    expect(ran.code).toBe(3)
+    expect(ran.stderr).toMatch(/ended with 25 rows where the source counts 25/)
+    expect(await workspace.query('select proof from backfill.ledger')).toEqual([{ proof: 'differs' }])
+  })
+})
+
 describe('two stores', { timeout: 60_000 }, () => {
   it('refuses another database, and a second workspace on the same one, before a request is sent', async () => {
     await setup({ a: 5, b: 5 })

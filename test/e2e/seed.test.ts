@@ -48,13 +48,13 @@ describe('seed --dry-run', { timeout: 60_000 }, () => {
   it('says as many requests as the worker then sends, where counts are exact', async () => {
     const rows = { a: 0, b: 1, c: 10, d: 11, e: 95 }
     await setup(rows, Object.keys(rows))
-    const plan = (await workspace.json('seed', 'paged', '--dry-run')) as Record<string, unknown>
+    const plan = (await workspace.json('seed', 'paged', '--dry-run')) as { requests: number }
     expect(plan).toMatchObject({ would_create: 5, is_exact: true, asked: 5, not_asked: 0, rows: 117 })
     const asked = api.requests.length
     expect(asked).toBe(5)
     expect(await workspace.run('seed', 'paged')).toMatchObject({ code: 0 })
     expect(await workspace.run('worker')).toMatchObject({ code: 0 })
-    expect(plan['requests']).toBe(api.requests.length - asked)
+    expect(plan.requests).toBe(api.requests.length - asked)
     await expectExactlyOnce(workspace, rows)
   })
 })

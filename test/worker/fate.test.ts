@@ -53,6 +53,26 @@ describe('fateOf', () => {
   })
 })
 
+describe('a failure of one table or row', () => {
+  const context = (sqlstate: string) => ({ context: { sqlstate } })
+  it.each(['40P01', '55P03', '57014', 'XX000'])(
+    '%s is put off, and dies at its last attempt even if no request was sent',
+    (sqlstate) => {
+      const error = new DestinationUnavailable('database_contention', 'm', context(sqlstate))
+      expect(fateOf({ ...input, error, hasSpent: false })).toMatchObject({ kind: 'later', attempts: 1 })
+      expect(fateOf({ ...input, error, hasSpent: false, attemptsBefore: 2 })).toMatchObject({
+        kind: 'dead',
+        attempts: 3,
+      })
+    },
+  )
+  it.each(['08006', '57P01', '53100'])('%s concerns every task', (sqlstate) => {
+    expect(fateOf({ ...input, error: new DestinationUnavailable('gone', 'm', context(sqlstate)) }).kind).toBe(
+      'database',
+    )
+  })
+})
+
 describe('backoffMs', () => {
   it('never shrinks with attempts, and never passes an hour and a fifth', () => {
     fc.assert(

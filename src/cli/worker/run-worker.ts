@@ -107,8 +107,13 @@ async function work(asked: WorkerAsked, { opened, queue, signal, lost, stop }: W
       open: async (budget) => {
         boundHeap()
         const destination = await openDestination(asked.workspace, { opened, queue, log, signal: lost })
-        await adoptRun({ queue, destination, runId, log })
-        return { destination, client: await openClient(asked.workspace, { budget, log }) }
+        try {
+          await adoptRun({ queue, destination, runId, log })
+          return { destination, client: await openClient(asked.workspace, { budget, log }) }
+        } catch (error) {
+          await destination.close()
+          throw error
+        }
       },
       onEvent: screen.show,
       random: Math.random,

@@ -138,11 +138,16 @@ export function createBudget(store: Store): Budget {
   }
 
   async function answered(booking: Booking, rules: BudgetRules, answer: BudgetAnswer): Promise<number | null> {
-    const opensAt = endRequest(booking, rules, answer)
-    unbooked.delete(booking.id)
     const line = lineOf(booking.key)
-    line.underWay = Math.max(0, line.underWay - 1)
-    line.wakeFirst()
+    let opensAt: number | null = null
+    try {
+      opensAt = endRequest(booking, rules, answer)
+    } finally {
+      // A queue that is busy must not keep the place: nobody would ever free it.
+      unbooked.delete(booking.id)
+      line.underWay = Math.max(0, line.underWay - 1)
+      line.wakeFirst()
+    }
     return opensAt === null ? null : wallOf(store, opensAt)
   }
 

@@ -1,0 +1,58 @@
+/** How a task's end becomes the outcome that the queue is told, and what of it concerns more than the task. Pure. */
+
+import type { StreamSettings } from '../domain/source-model.js'
+import type { Lease, Outcome } from '../domain/task.js'
+import { describe, type Fate, fateOf } from './fate.js'
+import type { TaskEnd } from './run-task.js'
+
+export interface EndContext {
+  readonly settings: StreamSettings
+  readonly now: number
+  /** 0 to below 1. */
+  readonly jitter: number
+  readonly workedMs: number
+}
+export interface Concluded {
+  readonly outcome: Outcome
+  /** null: the task is done. */
+  readonly fate: Fate | null
+}
+
+/** The outcome of a task whose walk ended, or broke off with an error. */
+export function concludeTask(lease: Lease, end: TaskEnd, context: EndContext): Concluded {
+  const attemptsBefore = end.hasProgress ? 0 : lease.task.attempts
+  const base = { lease, progress: end.progress, attempts: attemptsBefore, workedMs: context.workedMs }
+  if (end.error === null) {
+    return { outcome: { ...base, attempts: 0, kind: 'done', proof: end.proof ?? 'unproven' }, fate: null }
+  }
+  const { settings, now, jitter } = context
+  const fate = fateOf({ error: end.error, attemptsBefore, hasSpent: end.sent > 0, settings, now, jitter })
+  const said = describe(end.error)
+  switch (fate.kind) {
+    case 'later':
+      return { outcome: { ...base, kind: 'later', readyAt: fate.readyAt, attempts: fate.attempts, ...said }, fate }
+    case 'dead':
+      return { outcome: { ...base, kind: 'dead', attempts: fate.attempts, ...said }, fate }
+    case 'over budget':
+      return { outcome: { ...base, kind: 'later', readyAt: fate.opensAt, ...said }, fate }
+    case 'bug':
+      return {
+        outcome: { ...base, kind: 'later', readyAt: now + settings.backoffMs, attempts: attemptsBefore + 1, ...said },
+        fate,
+      }
+    case 'released':
+    case 'refused':
+    case 'database':
+      return { outcome: { ...base, kind: 'released' }, fate }
+  }
+}
+
+/** Gives a lease back unspent, with what the queue knew of it. */
+export function released(lease: Lease): Outcome {
+  return { kind: 'released', lease, progress: progressOf(lease), attempts: lease.task.attempts, workedMs: 0 }
+}
+
+/** What the queue knew of a task when it was claimed. */
+export function progressOf({ task }: Lease): Outcome['progress'] {
+  return { totals: task.totals, requests: task.requests, expected: task.expected, cursor: task.cursor }
+}
