@@ -198,8 +198,11 @@ describe('queue.db', () => {
       chmodSync(folder, 0o755)
       chmodSync(file, 0o644)
       const script = `
+        import { createRequire } from 'node:module'
         import { openQueue } from ${JSON.stringify(join(process.cwd(), 'src/queue/queue.ts'))}
         import { systemClock } from ${JSON.stringify(join(process.cwd(), 'src/clock/system-clock.ts'))}
+        // Loaded while the checkout may be read: it may lie below a folder that is closed to others.
+        new (createRequire(${JSON.stringify(join(process.cwd(), 'package.json'))})('better-sqlite3'))(':memory:').close()
         process.setgid(65534); process.setuid(65534)
         const queue = openQueue({ file: ${JSON.stringify(file)}, mode: 'read', clock: systemClock, timezone: 'UTC' })
         console.log(JSON.stringify(await queue.counts()))`
