@@ -21,6 +21,11 @@ const namedOpen = 1000
  * @throws ConfigError `nothing_to_seed` where the selection has no partition.
  */
 export async function seed(request: SeedRequest, deps: SeedDeps): Promise<SeedReport> {
+  if (request.streams.length === 0) {
+    throw new ConfigError('no_source', 'seed found no source in this workspace', {
+      hint: 'describe one in sources/NAME.yaml, or list a shipped one under "sources" in backfill.yaml',
+    })
+  }
   const planned = await plan(request)
   const fingerprint = JSON.stringify([request.scope, request.order, request.priority, request.force])
   const backfillId = await deps.queue.beginBackfill({ scope: request.scope, fingerprint, reason: 'seed' })
