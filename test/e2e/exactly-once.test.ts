@@ -216,10 +216,14 @@ describe('two stores', { timeout: 60_000 }, () => {
     const other = await makeWorkspace({ 'paged.yaml': pagedYaml(api.url, ['a']) })
     try {
       expect(await other.run('seed', 'paged')).toMatchObject({ code: 0 })
-      const onOther = await startBackfill(['worker'], workspace.directory, { TEST_DATABASE: other.database.url }).ended
+      const onOther = await startBackfill(['worker'], workspace.directory, {
+        environment: { TEST_DATABASE: other.database.url },
+      }).ended
       expect(onOther.code).toBe(2)
       expect(onOther.stderr).toMatch(/found it bound to/)
-      const onOurs = await startBackfill(['worker'], other.directory, { TEST_DATABASE: workspace.database.url }).ended
+      const onOurs = await startBackfill(['worker'], other.directory, {
+        environment: { TEST_DATABASE: workspace.database.url },
+      }).ended
       expect(onOurs.code).toBe(2)
       expect(onOurs.stderr).toContain(workspace.directory)
       expect(`${onOther.stderr}${onOurs.stderr}`).not.toContain('postgresql://')

@@ -33,9 +33,15 @@ describe('seed --from-file', { timeout: 60_000 }, () => {
   it('reads standard input, and refuses a bad line by its number before anything is made', async () => {
     await setup({ a: 5 }, ['a', 'b'])
     const environment = { TEST_DATABASE: workspace.database.url }
-    const good = startBackfill(['seed', 'paged', '--from-file', '-'], workspace.directory, environment, 'a\n')
+    const good = startBackfill(['seed', 'paged', '--from-file', '-'], workspace.directory, {
+      environment,
+      input: 'a\n',
+    })
     expect(await good.ended).toMatchObject({ code: 0, stderr: '' })
-    const bad = startBackfill(['seed', 'paged', '--from-file', '-'], workspace.directory, environment, 'b\nnowhere\n')
+    const bad = startBackfill(['seed', 'paged', '--from-file', '-'], workspace.directory, {
+      environment,
+      input: 'b\nnowhere\n',
+    })
     const { code, stderr } = await bad.ended
     expect(code).toBe(2)
     expect(stderr).toMatch(/line 2 names "nowhere", which is no value of site/)

@@ -40,7 +40,7 @@ export async function makeWorkspace(sources: Record<string, string>, settings = 
   for (const [name, text] of Object.entries(sources)) writeFileSync(join(directory, 'sources', name), text)
   const client = new pg.Client(database.config)
   await client.connect()
-  const start = (...args: string[]) => startBackfill(args, directory, { TEST_DATABASE: database.url })
+  const start = (...args: string[]) => startBackfill(args, directory, { environment: { TEST_DATABASE: database.url } })
   const run = (...args: string[]) => start(...args).ended
   return {
     directory,
@@ -61,11 +61,16 @@ export async function makeWorkspace(sources: Record<string, string>, settings = 
   }
 }
 
+export interface Surroundings {
+  readonly environment: NodeJS.ProcessEnv
+  /** What it reads on standard input. */
+  readonly input?: string
+}
+
 export function startBackfill(
   args: readonly string[],
   directory: string,
-  environment: NodeJS.ProcessEnv,
-  input = '',
+  { environment, input = '' }: Surroundings,
 ): Started {
   const env = { PATH: process.env.PATH, HOME: process.env.HOME, LANG: 'C.UTF-8', ...environment }
   const child = spawn(process.execPath, [join(root, 'bin/run.js'), ...args], {
