@@ -27,6 +27,7 @@ import type { Source, Stream } from '../domain/source-model.js'
 import type { Lease, Progress, Proof } from '../domain/task.js'
 import { isOwnFault } from './fate.js'
 import { Flusher } from './flusher.js'
+import { linkAbort } from './linked-abort.js'
 import { proofOf, sourceLoop, walkAfter, walkToGoOn } from './walk.js'
 
 export interface TaskDeps {
@@ -162,9 +163,8 @@ class TaskRun {
   }
 
   async #readPages(): Promise<void> {
-    const stop = new AbortController()
-    const signal = AbortSignal.any([this.#deps.signal, stop.signal])
-    const pages = this.#deps.client.walk({ ...this.#walkStart(), signal })
+    const stop = linkAbort(this.#deps.signal)
+    const pages = this.#deps.client.walk({ ...this.#walkStart(), signal: stop.signal })
     try {
       for (;;) {
         const next = pages.next()
@@ -181,6 +181,7 @@ class TaskRun {
     } finally {
       // Without the signal, the end of the walk would wait for an answer that nobody wants any more.
       stop.abort()
+      stop.release()
       await pages.return?.()
     }
     if (this.#walk.cursor !== null || this.#walk.pages === 0) {

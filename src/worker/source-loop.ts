@@ -8,6 +8,7 @@ import type { SelectedStream } from '../domain/selection.js'
 import type { StreamSettings } from '../domain/source-model.js'
 import type { Lease, Outcome, Progress } from '../domain/task.js'
 import { asError, describe, type Fate } from './fate.js'
+import { type LinkedAbort, linkAbort } from './linked-abort.js'
 import { concludeTask, progressOf, released } from './outcome.js'
 import type { Run } from './run.js'
 import { runTask, type TaskEnd } from './run-task.js'
@@ -37,7 +38,7 @@ export class SourceLoop {
   #outcomes: Outcome[] = []
   #isSuspectRunning = false
   /** Stops one task, for what the queue says of it. */
-  readonly #stops = new Map<string, AbortController>()
+  readonly #stops = new Map<string, LinkedAbort>()
   /** Wakes whoever waits for the next end of a task. */
   #onEnd: () => void = () => undefined
 
@@ -212,6 +213,7 @@ export class SourceLoop {
       .finally(() => {
         this.#running.delete(lease.task.id)
         this.#progress.delete(lease.task.id)
+        this.#stops.get(lease.task.id)?.release()
         this.#stops.delete(lease.task.id)
         if (isSuspect(lease)) this.#isSuspectRunning = false
         this.#onEnd()
@@ -227,7 +229,7 @@ export class SourceLoop {
       this.#outcomes.push(released(lease))
       return
     }
-    const stop = new AbortController()
+    const stop = linkAbort(this.#run.signal)
     this.#stops.set(lease.task.id, stop)
     const end = await runTask(lease, checkpoint, {
       ...this.#deps,
@@ -235,7 +237,7 @@ export class SourceLoop {
       stream: entry.selected.stream,
       partition: lease.task.partition,
       table: entry.table,
-      signal: AbortSignal.any([this.#run.signal, stop.signal]),
+      signal: stop.signal,
       deadlineAt: this.#run.deadlineAt,
       maxWaitMs: this.#options.untilEmpty ? null : patienceMs,
       onProgress: (progress) => {
