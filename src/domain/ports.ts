@@ -69,7 +69,7 @@ export interface RunRecord {
   readonly touchedAt: number
   readonly finishedAt: number | null
   readonly exitCode: number | null
-  /** Why it ended: `nothing due`, `deadline`, `signal SIGTERM`, `budget of civicband closed until …`. */
+  /** Why it ended: `nothing due`, `deadline`, `signal SIGTERM`, `budget closed: acme until …`. */
   readonly reason: string | null
   readonly requests: number
   readonly done: number

@@ -6,7 +6,7 @@ import type { Json, JsonPath } from './json.js'
  */
 export interface Source {
   readonly name: string
-  /** May contain dimensions: `https://{subdomain}.civic.band`. Without a trailing slash. */
+  /** May contain dimensions: `https://{subdomain}.acme.example`. Without a trailing slash. */
   readonly baseUrl: Template
   readonly headers: Readonly<Record<string, Template>>
   readonly budget: BudgetRules

@@ -55,7 +55,7 @@ export function tryJson(body: Buffer): Json | undefined {
   }
 }
 
-/** Checked before anything is parsed: what stands in front of a source answers 200 with a page of its own (wire/civicband.md §3.3). */
+/** Checked before anything is parsed: what stands in front of a source answers 200 with a page of its own. */
 function checkType(answer: WireAnswer, options: DecodeOptions): void {
   const type = mediaType(answer)
   const start = answer.body.subarray(0, 256).toString('latin1')

@@ -239,7 +239,7 @@ function statusError(answer: WireAnswer, fate: Fate, { request, caller }: Status
   return new SourceRejected(`http_${status}`, message, { hint, context })
 }
 
-/** Followed within one origin only; who answers elsewhere is not who was asked (wire/civicband.md §3.3: an unknown site). */
+/** Followed within one origin only; who answers elsewhere is not who was asked. */
 function redirect<T>(answer: WireAnswer, request: WireRequest): Outcome<T> {
   const location = answer.headers.location
   const target = location !== undefined && URL.canParse(location, request.url) ? new URL(location, request.url) : null

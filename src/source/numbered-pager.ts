@@ -1,5 +1,5 @@
 // Owns walks by page number and by offset. What ends them, in this order: an empty page, a declared error, the exact total, the number of pages,
-// and a short page only where the source says so: servers clip the page size silently (wire/civicband.md §3.3). Pure.
+// and a short page only where the source says so: servers clip the page size silently. Pure.
 import { InvariantError } from '../domain/errors.js'
 import type { Json } from '../domain/json.js'
 import { isJsonObject, valueAt } from '../domain/json.js'

@@ -1,4 +1,4 @@
-// Owns the name that sources see. It says what this is, and never looks like a browser: bot walls challenge those (wire/civicband.md §3.3).
+// Owns the name that sources see. It says what this is, and never looks like a browser: bot walls challenge those.
 import { readFileSync } from 'node:fs'
 
 /** `api-backfill/<version>`, and what it does. */
