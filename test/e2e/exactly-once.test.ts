@@ -9,9 +9,9 @@ import { type PagedApi, pagedYaml, startPagedApi } from '../support/paged-api.js
 let api: PagedApi
 let workspace: CliWorkspace
 
-async function setup(rows: Record<string, number>): Promise<void> {
+async function setup(rows: Record<string, number>, settings = ''): Promise<void> {
   api = await startPagedApi(rows)
-  workspace = await makeWorkspace({ 'paged.yaml': pagedYaml(api.url, Object.keys(rows)) })
+  workspace = await makeWorkspace({ 'paged.yaml': pagedYaml(api.url, Object.keys(rows)) }, settings)
   expect(await workspace.run('seed', 'paged')).toMatchObject({ code: 0 })
 }
 const ledgerRows = async (where: string) =>
@@ -162,6 +162,11 @@ describe('a task whose ledger row is another one', { timeout: 60_000 }, () => {
     await workspace.query(`update copied set task = '${id}'`)
     await workspace.query('insert into backfill.ledger select * from copied')
 
+    // Alone in its claim, and beside a neighbour.
+    const alone = await workspace.run('worker', '--site', 'b')
+    expect(alone.code).toBe(3)
+    expect(alone.stderr).toMatch(/^1 task died \(ledger_conflict 1\)/)
+    expect(await workspace.run('retry', '--all')).toMatchObject({ code: 0 })
     const ran = await workspace.run('worker')
     expect(ran.code).toBe(3)
     expect(ran.stderr).toMatch(/^1 task died \(ledger_conflict 1\)/)
@@ -182,8 +187,10 @@ describe('seed --force onto a running task', { timeout: 60_000 }, () => {
     await until(async () => (await hasLedger()) && (await ledgerRows('pages = 3')) === 1)
     expect(await workspace.run('seed', 'paged', '--force')).toMatchObject({ code: 0 })
     isHolding = false
+    const forcedAt = performance.now()
     // The old walk waits in page 4 for half a minute: it ends as soon as the queue says that it is cancelled.
     expect(await worker.ended).toMatchObject({ code: 0 })
+    expect(performance.now() - forcedAt).toBeLessThan(20_000)
     expect(await workspace.run('worker')).toMatchObject({ code: 0 })
     await expect(workspace.query(`select count(*)::int as n from thing`)).resolves.toEqual([{ n: 95 }])
     const status = (await workspace.json('status')) as { streams: unknown[] }
@@ -193,7 +200,8 @@ describe('seed --force onto a running task', { timeout: 60_000 }, () => {
 
 describe('a row that comes on two pages while another is passed over', { timeout: 60_000 }, () => {
   it('is not called proven, although the counts agree', async () => {
-    await setup({ a: 25 })
+    // A flush a page: within one flush the repeat would be seen there.
+    await setup({ a: 25 }, 'defaults: { flush: { rows: 10 } }\n')
     api.before = (site, page, response) => {
       if (page !== 3) return
       // Between pages 2 and 3 one row went and one came before the cursor: row 20 again, row 25 never.
