@@ -163,9 +163,12 @@ function silent(ms: number): DestinationUnavailable {
   return new DestinationUnavailable('database_silent', `wait for the database got no answer in ${ms / 1000} s`)
 }
 
+/** Rows are sent in pieces of about this size: a piece costs two system calls and a turn of the event loop. */
+const pieceBytes = 512 * 1024
+
 /**
- * Feeds a COPY one buffer at a time. pg-copy-streams forgets its connection at the server's error and would then trip over what is still queued, so nothing
- * is queued: the next buffer is written when the one before has left.
+ * Feeds a COPY one piece at a time. pg-copy-streams forgets its connection at the server's error and would then trip over what is still queued, so nothing
+ * is queued: the next piece is written when the one before has left.
  */
 function copyBuffers(client: pg.PoolClient, script: string, buffers: readonly Buffer[]): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -174,12 +177,15 @@ function copyBuffers(client: pg.PoolClient, script: string, buffers: readonly Bu
     Object.assign(stream, { handleRowDescription: () => undefined, handleDataRow: () => undefined })
     let hasFailed = false
     let next = 0
+    const takePiece = (): Buffer => {
+      const first = next
+      for (let bytes = 0; next < buffers.length && bytes < pieceBytes; next += 1) bytes += buffers[next]?.length ?? 0
+      return Buffer.concat(buffers.slice(first, next))
+    }
     const feed = (): void => {
       if (hasFailed) return
-      const buffer = buffers[next]
-      next += 1
-      if (buffer === undefined) stream.end()
-      else stream.write(buffer, feed)
+      if (next === buffers.length) stream.end()
+      else stream.write(takePiece(), feed)
     }
     stream.on('finish', resolve)
     stream.on('error', (error) => {

@@ -245,8 +245,12 @@ export type Cursor = Json
 export interface Page {
   /** 1 for the first page of the walk. */
   readonly number: number
-  /** Raw rows, as objects. */
+  /** Raw rows, as objects. Whoever keeps a page for later keeps `reread` instead: parsed rows take several times the memory of their text. */
   readonly records: readonly Json[]
+  /** The same rows, parsed again from the answer. */
+  readonly reread: () => readonly Json[]
+  /** Size of the answer that `reread` keeps. */
+  readonly bytes: number
   /** Position after this page; null: the end was reached by the source's own sign. */
   readonly next: Cursor | null
   /** Loop state after this page (Brent), kept with the cursor in the ledger. */
@@ -332,10 +336,11 @@ export interface StreamTable {
 /** Encoded rows of one task that wait for their flush; bounded by the worker. */
 export interface Batch {
   readonly rows: number
+  /** What the rows take in memory: their encoded text or the answers they came in, whichever is more. */
   readonly bytes: number
   readonly held: number
-  /** Maps, checks and encodes the page's records; a row that cannot be stored is set aside with its reason. */
-  add(page: Page): PageDigest
+  /** Maps, checks and encodes the page's records; a row that cannot be stored is set aside with its reason. Lets I/O go on in between. */
+  add(page: Page): Promise<PageDigest>
 }
 /** What the destination saw in a page. */
 export interface PageDigest {

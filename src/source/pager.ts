@@ -10,6 +10,10 @@ import type { Secrets } from './secrets.js'
 /** A decoded answer, as pagination sees it. */
 export interface PageReply extends Reply {
   readonly rows: readonly Json[]
+  /** The same rows, parsed again. */
+  readonly reread: () => readonly Json[]
+  /** Size of the answer's body. */
+  readonly bytes: number
   /** Equal for a page that repeats. */
   readonly hashBody: () => string
   /** Against this address relative ones are resolved. */

@@ -125,8 +125,8 @@ async function receive(open: () => GotStream, request: WireRequest, limits: Wire
     stream.once('end', () => {
       if (response === null) return
       const { statusCode, headers } = response
-      const body = pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces, size)
-      end(() => resolve({ status: statusCode, headers, body, url: request.url }))
+      // A copy even of one piece: a piece keeps the socket's whole read buffer alive, and bodies are kept until their rows are promoted.
+      end(() => resolve({ status: statusCode, headers, body: Buffer.concat(pieces, size), url: request.url }))
     })
   })
 }

@@ -90,15 +90,23 @@ interface Reading {
 
 function readPage(answer: WireAnswer, reading: Reading): PageReply {
   const { stream, address } = reading
-  const decoded = decode(answer, { shape: stream.answer, ...reading })
+  const decodeAgain = () => decode(answer, { shape: stream.answer, ...reading })
+  const decoded = decodeAgain()
   refuseErrorInside(decoded, reading)
-  const rows = rowsOf(decoded, { shape: stream.answer, address })
-  return { ...replyOf(answer, reading), root: decoded.root, rows, isPastEnd: false }
+  const rowsIn = (from: Decoded) => rowsOf(from, { shape: stream.answer, address })
+  return {
+    ...replyOf(answer, reading),
+    root: decoded.root,
+    rows: rowsIn(decoded),
+    reread: () => rowsIn(decodeAgain()),
+    isPastEnd: false,
+  }
 }
 
-function replyOf(answer: WireAnswer, { address }: Reading): Omit<PageReply, 'rows' | 'root' | 'isPastEnd'> {
+function replyOf(answer: WireAnswer, { address }: Reading): Omit<PageReply, 'rows' | 'reread' | 'root' | 'isPastEnd'> {
   const { headers, url, body } = answer
-  return { headers, url, address, hashBody: () => createHash('sha256').update(body).digest('base64url') }
+  const hashBody = () => createHash('sha256').update(body).digest('base64url')
+  return { headers, url, address, bytes: body.length, hashBody }
 }
 
 function readCount(answer: WireAnswer, rule: CountRule, reading: Reading): SourceCount | null {
@@ -126,7 +134,7 @@ function readPastEnd(answer: WireAnswer, reading: Reading): PageReply | null {
   if (rules.length === 0) return null
   const root = tryJson(answer.body)
   if (!rules.some((rule) => isEndError(rule, root))) return null
-  return { ...replyOf(answer, reading), root: undefined, rows: [], isPastEnd: true }
+  return { ...replyOf(answer, reading), root: undefined, rows: [], reread: () => [], isPastEnd: true }
 }
 
 function isEndError(rule: EndError, root: Json | undefined): boolean {

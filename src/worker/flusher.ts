@@ -55,9 +55,9 @@ export class Flusher {
   }
 
   /** Encodes a page; `advance` says where the walk stands once it is promoted. Answers the fields that no column names. */
-  add(page: Page, advance: (digest: PageDigest) => Walk): readonly string[] {
+  async add(page: Page, advance: (digest: PageDigest) => Walk): Promise<readonly string[]> {
     try {
-      const digest = this.#batch.add(page)
+      const digest = await this.#batch.add(page)
       this.#walk = advance(digest)
       this.#oldestAt ??= this.#deps.clock.monotonic()
       return digest.unknownFields

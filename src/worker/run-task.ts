@@ -124,6 +124,9 @@ interface RequestCounter {
   readonly requests: () => number
 }
 
+/** One for all tasks: an abort without a reason makes a DOMException with a stack each time. */
+const nobodyWaits = new StoppedError()
+
 /** One connected run of a task: from one opening in the ledger to the end, or to an error. */
 class TaskRun {
   readonly #deps: TaskDeps
@@ -180,7 +183,7 @@ class TaskRun {
       throw error
     } finally {
       // Without the signal, the end of the walk would wait for an answer that nobody wants any more.
-      stop.abort()
+      stop.abort(nobodyWaits)
       stop.release()
       await pages.return?.()
     }
@@ -196,7 +199,7 @@ class TaskRun {
   }
 
   async #take(page: Page): Promise<void> {
-    const fields = this.#flusher.add(page, (digest) => {
+    const fields = await this.#flusher.add(page, (digest) => {
       this.#walk = walkAfter(this.#walk, page, digest)
       return this.#walk
     })

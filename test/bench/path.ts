@@ -13,6 +13,7 @@ import { copyLineOf, userColumns } from './users.js'
 
 const rows = 200_000
 const rounds = Number(process.env.BENCH_ROUNDS ?? '5')
+const ratioSizes = [100, 1000]
 
 /** @returns true where every target was met. */
 export async function benchPath(): Promise<boolean> {
@@ -32,9 +33,10 @@ export async function benchPath(): Promise<boolean> {
 
 async function pathAgainstFloor(workspace: BenchWorkspace): Promise<Result[]> {
   await prepareFloor(workspace)
-  await drain(workspace, 1000) // makes the table and warms the server
+  // Makes the table, and has the server render every page: its own work is not what is measured.
+  for (const size of ratioSizes) await drain(workspace, size)
   const floors: number[] = []
-  const ratios = new Map<number, number[]>([100, 1000].map((size) => [size, []]))
+  const ratios = new Map<number, number[]>(ratioSizes.map((size) => [size, []]))
   for (let round = 0; round < rounds; round += 1) {
     const floor = await floorMs(workspace)
     floors.push(floor)
@@ -108,12 +110,14 @@ async function drain(
   return workspace.backfill(['worker', 'pages.users', '--page-size', String(pageSize)], { watch: true })
 }
 
-/** Peak memory of the worker at 20,000, 200,000 and 2,000,000 rows. */
+/** Peak memory of the worker at 20,000 and 2,000,000 rows, each a median. */
 async function memory(workspace: BenchWorkspace): Promise<Result[]> {
   const peaks: number[] = []
   for (const users of [20_000, 2_000_000]) {
     await workspace.serve(users)
-    peaks.push((await drain(workspace, 1000)).peakMb)
+    const runs: number[] = []
+    for (let round = 0; round < rounds; round += 1) runs.push((await drain(workspace, 1000)).peakMb)
+    peaks.push(median(runs))
   }
   const [small = 0, large = 0] = peaks
   await workspace.serve(rows)
@@ -140,8 +144,12 @@ async function memory(workspace: BenchWorkspace): Promise<Result[]> {
 }
 
 async function singlePages(workspace: BenchWorkspace): Promise<Result[]> {
-  await workspace.backfill(['seed', 'pages.cells'])
-  const { ms } = await workspace.backfill(['worker', 'pages.cells'])
+  const times: number[] = []
+  for (let round = 0; round < rounds; round += 1) {
+    await workspace.backfill(['seed', 'pages.cells', '--force'])
+    times.push((await workspace.backfill(['worker', 'pages.cells'])).ms)
+  }
+  const ms = median(times)
   return [
     {
       what: '10,000 single-page tasks through the whole path',

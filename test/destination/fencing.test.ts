@@ -51,7 +51,7 @@ test('a flush repeated after its own commit adopts what that one did', async () 
   const destination = await openDestination(database.config)
   const stream = streamOf(idAndName)
   const work = await startWork(destination, stream)
-  const batch = work.batchOf([{ id: 1 }, { id: 2 }])
+  const batch = await work.batchOf([{ id: 1 }, { id: 2 }])
   const first = await destination.flush(work.checkpoint, batch, advanceOf())
   const second = await destination.flush(work.checkpoint, batch, advanceOf())
   expect(second).toEqual(first)
@@ -124,7 +124,7 @@ test('a connection that freezes inside COPY is given up at the deadline and hold
   await expect(flush).rejects.toMatchObject({ name: 'DestinationUnavailable', code: 'database_silent' })
   const other = await openDestination(database.config)
   work.checkpoint = await claim(other, work.lease)
-  const { checkpoint } = await other.flush(work.checkpoint, work.batchOf([{ id: 1 }]), advanceOf())
+  const { checkpoint } = await other.flush(work.checkpoint, await work.batchOf([{ id: 1 }]), advanceOf())
   expect(checkpoint.sequence).toBe(1)
   proxy.cut()
   await heldPromises(database.sql, stream, [1])
@@ -192,7 +192,7 @@ test('a read-only database is unavailable', async () => {
     await database.sql(`alter database ${name} reset default_transaction_read_only`)
   })
   const later = await openDestination(database.config)
-  await expect(later.flush(work.checkpoint, work.batchOf([{ id: 1 }]), advanceOf())).rejects.toMatchObject({
+  await expect(later.flush(work.checkpoint, await work.batchOf([{ id: 1 }]), advanceOf())).rejects.toMatchObject({
     name: 'DestinationUnavailable',
     code: 'database_read_only',
   })

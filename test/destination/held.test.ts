@@ -78,7 +78,7 @@ test('the same record is held once, however often it comes, and counts as a dupl
   const bad = { id: 1, name: 'a\0' }
   expect((await work.flush([bad, bad, { id: 'x' }])).totals).toMatchObject({ held: 2, duplicates: 1 })
   expect((await work.flush([bad, { id: 'x' }, { id: 'y' }])).totals).toMatchObject({ held: 1, duplicates: 2 })
-  const again = await destination.flush(work.checkpoint, work.batchOf([bad]), advanceOf({ id: 'walk-2' }))
+  const again = await destination.flush(work.checkpoint, await work.batchOf([bad]), advanceOf({ id: 'walk-2' }))
   expect(again.totals).toMatchObject({ held: 1, duplicates: 0 })
   expect(await heldOf(stream)).toHaveLength(3)
 })
@@ -265,7 +265,7 @@ test('a batch of held rows only is promoted too', async () => {
   const stream = streamOf(idAndName)
   const work = await startWork(destination, stream)
   const batch = work.table.newBatch({})
-  batch.add(pageOf([{ id: 'x' }]))
+  await batch.add(pageOf([{ id: 'x' }]))
   expect([batch.rows, batch.held, batch.bytes]).toEqual([0, 1, 0])
   const { checkpoint, totals } = await destination.flush(work.checkpoint, batch, advanceOf())
   expect(totals).toMatchObject({ received: 1, held: 1 })

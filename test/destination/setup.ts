@@ -119,7 +119,17 @@ export function leaseOf(
 }
 
 export function pageOf(records: readonly Json[], number = 1): Page {
-  return { number, records, next: null, loop: null, count: null, requests: 1, address: '/things' }
+  return {
+    number,
+    records,
+    reread: () => records,
+    bytes: 0,
+    next: null,
+    loop: null,
+    count: null,
+    requests: 1,
+    address: '/things',
+  }
 }
 
 function walkOf(overrides: Partial<Walk> = {}): Walk {
@@ -147,7 +157,7 @@ export interface Work {
   readonly table: StreamTable
   readonly lease: Lease
   checkpoint: Checkpoint
-  batchOf(...pages: (readonly Json[])[]): Batch
+  batchOf(...pages: (readonly Json[])[]): Promise<Batch>
   flush(...pages: (readonly Json[])[]): Promise<FlushResult>
 }
 
@@ -158,13 +168,13 @@ export async function startWork(destination: Destination, stream: Stream, partit
     table,
     lease,
     checkpoint: await claim(destination, lease),
-    batchOf: (...pages) => {
+    batchOf: async (...pages) => {
       const batch = table.newBatch(partition)
-      for (const [at, records] of pages.entries()) batch.add(pageOf(records, at + 1))
+      for (const [at, records] of pages.entries()) await batch.add(pageOf(records, at + 1))
       return batch
     },
     flush: async (...pages) => {
-      const result = await destination.flush(work.checkpoint, work.batchOf(...pages), advanceOf())
+      const result = await destination.flush(work.checkpoint, await work.batchOf(...pages), advanceOf())
       work.checkpoint = result.checkpoint
       return result
     },

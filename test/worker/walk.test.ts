@@ -31,6 +31,8 @@ const checkpoint = (of: Walk | null): Checkpoint => ({
 const page = (number: number, records: number, count: SourceCount | null = null): Page => ({
   number,
   records: Array.from({ length: records }, (_, id) => ({ id })),
+  reread: () => [],
+  bytes: 0,
   next: { page: number + 1 },
   loop: 'state of the source',
   count,
