@@ -11,6 +11,7 @@ export default class Retry extends WorkspaceCommand {
     '<%= config.bin %> <%= command.id %> --task 17',
     '<%= config.bin %> <%= command.id %> acme.users --code not_found',
     '<%= config.bin %> <%= command.id %> --all',
+    '<%= config.bin %> <%= command.id %> --task 17 --agree',
   ]
   static override flags = {
     task: Flags.string({
@@ -26,10 +27,13 @@ export default class Retry extends WorkspaceCommand {
       multipleNonGreedy: true,
     }),
     all: Flags.boolean({ summary: 'all the dead' }),
+    agree: Flags.boolean({
+      summary: 'agree to the deletion that stopped them (prune_too_many, prune_empty)',
+    }),
     resume: Flags.boolean({ hidden: true }),
   }
 
-  protected override async perform(_stop: Stop): Promise<number> {
+  protected override async perform(stop: Stop): Promise<number> {
     const reading = await this.read(Retry)
     if (reading.flags.resume) {
       throw new ConfigError('resume', 'read --resume found nothing to do: the worker resumes by itself', {
@@ -37,6 +41,6 @@ export default class Retry extends WorkspaceCommand {
       })
     }
     const { runRetry } = await import('../src/cli/retry/run-retry.js')
-    return runRetry(reading)
+    return runRetry(reading, stop)
   }
 }

@@ -38,7 +38,7 @@ export interface TableNaming {
 /** What backfill.yaml changes in a stream. */
 export interface StreamChanges extends SettingsLayer {
   readonly table?: string | undefined
-  readonly disposition?: 'append' | 'merge' | 'mirror' | undefined
+  readonly disposition?: 'append' | 'merge' | 'mirror' | 'replace' | undefined
   readonly extras?: string | undefined
   readonly unstorableText?: 'hold' | 'strip' | undefined
 }

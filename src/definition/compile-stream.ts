@@ -13,6 +13,7 @@ import {
   spotAt,
 } from './compilation.js'
 import { compileColumns, compileReferences, compileTable, type DraftReference } from './compile-columns.js'
+import { compilePrune } from './compile-prune.js'
 import {
   type CompiledRequest,
   compileAnswer,
@@ -53,7 +54,14 @@ export function compileStream(
   const request = compileStreamRequest(scope, spot, { draft, mayUseCursor: pagination.kind === 'cursor' })
   const columns = compileColumns(scope, spot, draft)
   const counts = compileCounts(scope, spotAt(spot, 'count'), { drafts: draft.count, pagination })
-  const used = [...parts.dimensions, ...request.dimensions, ...columns.dimensions, ...counts.dimensions]
+  const prune = compilePrune(scope, spotAt(spot, 'prune'), { draft: draft.prune, key: columns.key })
+  const used = [
+    ...parts.dimensions,
+    ...request.dimensions,
+    ...columns.dimensions,
+    ...counts.dimensions,
+    ...prune.dimensions,
+  ]
   const { settings, everyMs } = compileSettings(scope, spot, { draft, changes, pagination, maxSize })
   checkDisposition(scope, spot, changes.disposition ?? draft.disposition)
   const stream: Stream = {
@@ -70,6 +78,7 @@ export function compileStream(
     version: columns.version,
     references: [],
     disposition: changes.disposition ?? draft.disposition ?? 'merge',
+    prune: prune.rules,
     extrasColumn: compileExtras(scope, spot, changes.extras ?? draft.extras),
     unstorableText: changes.unstorableText ?? draft.unstorableText ?? 'hold',
     everyMs,

@@ -13,6 +13,7 @@ import {
   listOf,
   oneOf,
   path,
+  share,
   templates,
   valueList,
   words,
@@ -178,12 +179,36 @@ const counts = z.union([countRule.transform((rule) => [rule]), listOf(countRule,
   error: 'where the count is: a path, "header X-Total", { from: count }, or a list of these',
 })
 
+const pruneExpected = '{ confirm: again, most: 5%, cascades: false }'
+const prune = z.strictObject(
+  {
+    confirm: z
+      .union(
+        [
+          oneOf(['again', 'later']),
+          request.extend({ gone: listOf(count(400, 499), 'a list of statuses that say "gone"').optional() }),
+        ],
+        {
+          error: 'again, later, or a request like { path: "/users/{id}", gone: [404] }',
+        },
+      )
+      .optional(),
+    most: z
+      .union([share.transform((of) => ({ share: of })), z.strictObject({ rows: count(0, 1_000_000_000) })], {
+        error: 'a share like 5%, or { rows: 100 }',
+      })
+      .optional(),
+    cascades: z.boolean({ error: 'true or false' }).optional(),
+  },
+  { error: pruneExpected },
+)
+
 const columnName = words('a column name')
 const keyExpected = 'a column name, or a list of them'
 /** Stream keys that backfill.yaml may override, beside the settings. */
 export const streamOverrides = {
   table: words('a table like users or archive.users').optional(),
-  disposition: oneOf(['append', 'merge', 'mirror']).optional(),
+  disposition: oneOf(['append', 'merge', 'mirror', 'replace']).optional(),
   extras: columnName.optional(),
   unstorableText: oneOf(['hold', 'strip']).optional(),
 }
@@ -198,6 +223,7 @@ const stream = z.strictObject(
       .union([columnName.transform((name) => [name]), listOf(columnName, keyExpected)], { error: keyExpected })
       .optional(),
     version: columnName.optional(),
+    prune: prune.optional(),
     columns: z.record(z.string(), column, { error: 'column names with their types, like { id: int }' }).optional(),
     references: z
       .record(z.string(), words('stream.column'), {
@@ -250,6 +276,7 @@ export type DimensionDraft = z.output<typeof dimension>
 export type PaginateDraft = z.output<typeof paginate>
 export type RequestDraft = z.output<typeof request>
 export type AnswerDraft = z.output<typeof answer>
+export type PruneDraft = z.output<typeof prune>
 export type CountDraft = z.output<typeof countRule>
 
 /** What an author writes. */

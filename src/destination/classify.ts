@@ -51,10 +51,15 @@ export function isRowFault(error: unknown): boolean {
 }
 
 /** The server's own words on a row, in one line. */
-export function rowReason(error: unknown): string {
+function rowReason(error: unknown): string {
   if (!(error instanceof pg.DatabaseError)) return String(error)
   const detail = error.detail === undefined ? '' : ` (${error.detail})`
   return `${error.message}${detail}`.replaceAll(/\s+/g, ' ').slice(0, 1000)
+}
+
+/** Why the server refused a row, as a held row keeps it: its SQLSTATE and its words. */
+export function rejectionOf(error: unknown): string {
+  return `${sqlstate(error) ?? ''} ${rowReason(error)}`.trim()
 }
 
 /** The error of ours that a failure is. What is one already passes through. */

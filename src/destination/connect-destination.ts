@@ -4,7 +4,7 @@
  */
 import type pg from 'pg'
 import { ConfigError, InvariantError, PromotionConflict } from '../domain/errors.js'
-import { type Partition, partitionLabel } from '../domain/partition.js'
+import { type Partition, partitionKey, partitionLabel } from '../domain/partition.js'
 import type {
   Advance,
   Batch,
@@ -12,8 +12,13 @@ import type {
   Clock,
   Destination,
   FlushResult,
+  KeyText,
   Log,
+  Missing,
   PartitionActual,
+  PrunedQuery,
+  PrunedRow,
+  PruneScope,
   StreamTable,
 } from '../domain/ports.js'
 import type { Stream } from '../domain/source-model.js'
@@ -28,6 +33,8 @@ import type { Layout } from './layout.js'
 import { openLedger } from './ledger.js'
 import { migrate } from './migrations.js'
 import { openLayout } from './open-table.js'
+import { readMissing, readUnconfirmed, readWalked, writeAnswers } from './prune.js'
+import { agreeToPrune, readPruned, restorePruned } from './pruned.js'
 import { runFlush } from './run-flush.js'
 import { PostgresStreamTable } from './stream-table.js'
 
@@ -155,6 +162,55 @@ class PostgresDestination implements Destination {
     }
   }
 
+  async walked(checkpoint: Checkpoint, table: StreamTable, partition: Partition) {
+    const scope = { partition, partitions: [], referrers: [] }
+    const search = { layout: layoutOf(table), checkpoint, scope }
+    return await this.#run(pruning(table), (connection) => readWalked(connection, search))
+  }
+
+  async missing(checkpoint: Checkpoint, table: StreamTable, scope: PruneScope): Promise<Missing> {
+    const search = { layout: layoutOf(table), checkpoint, scope }
+    return await this.#run(pruning(table), (connection) => readMissing(connection, search))
+  }
+
+  async unconfirmed(checkpoint: Checkpoint, table: StreamTable, scope: PruneScope & { readonly limit: number }) {
+    const search = { layout: layoutOf(table), checkpoint, scope }
+    return await this.#run(pruning(table), (connection) => readUnconfirmed(connection, search, scope.limit))
+  }
+
+  async confirm(
+    table: StreamTable,
+    answers: readonly { readonly key: KeyText; readonly isGone: boolean }[],
+    partition: Partition,
+  ): Promise<void> {
+    const given = { answers, partition: partitionKey(partition) }
+    await this.#run(pruning(table), (connection) => writeAnswers(connection, layoutOf(table), given))
+  }
+
+  async askOperator(checkpoint: Checkpoint, missing: number): Promise<void> {
+    const text = 'update backfill.ledger set missing = $3 where task = $1 and epoch = $2'
+    const values = [checkpoint.taskId, checkpoint.epoch, missing]
+    await this.#run({ doing: 'write down what is missing', phase: 'work' }, (connection) =>
+      connection.query({ text }, values),
+    )
+  }
+
+  async agree(taskIds: readonly string[]): Promise<ReadonlyMap<string, number>> {
+    return await this.#run({ doing: 'agree to a deletion', phase: 'work' }, (connection) =>
+      agreeToPrune(connection, taskIds),
+    )
+  }
+
+  async pruned(query: PrunedQuery): Promise<readonly PrunedRow[]> {
+    return await this.#run({ doing: 'read deleted rows', phase: 'work' }, (connection) => readPruned(connection, query))
+  }
+
+  async restore(query: PrunedQuery): Promise<readonly number[]> {
+    return await this.#run({ doing: 'put deleted rows back', phase: 'work' }, (connection) =>
+      restorePruned(connection, query),
+    )
+  }
+
   async actual(stream: Stream, partition: Partition): Promise<PartitionActual> {
     const doing = `count "${stream.name}" of ${partitionLabel(partition, stream.dimensions)}`
     return await this.#run({ doing, phase: 'work' }, (connection) => readActual(connection, stream, partition))
@@ -188,6 +244,15 @@ class PostgresDestination implements Destination {
       throw classify(error, attempt)
     }
   }
+}
+
+function layoutOf(table: StreamTable): Layout {
+  if (table instanceof PostgresStreamTable) return table.layout
+  throw new InvariantError('look for missing rows got a table of another destination')
+}
+
+function pruning({ stream }: StreamTable): Attempt {
+  return { doing: `look for rows of "${stream.source}.${stream.name}" that are gone`, phase: 'work' }
 }
 
 function ledgerConflict({ task }: Lease): PromotionConflict {

@@ -8,10 +8,11 @@ import type { HeldRow, TableBatch } from './batch.js'
 import { isLost } from './classify.js'
 import { type Connection, commit, type Deadlines } from './connections.js'
 import { keepHeld, releaseHeld } from './held.js'
-import { tableLabel } from './identifiers.js'
-import type { ForeignKey } from './layout.js'
+import { quoteTable, tableLabel } from './identifiers.js'
+import type { ForeignKey, Layout } from './layout.js'
 import { type FlushCounts, ledgerMove, type MovedRow, moveValues } from './ledger.js'
 import type { MergeStatements } from './merge-sql.js'
+import { recordSeen } from './prune.js'
 
 /** Everything that one flush needs to know. */
 export interface Flush {
@@ -37,10 +38,12 @@ export async function promote(connection: Connection, flush: Flush): Promise<Pro
   if (batch.rows === 0 && batch.held === 0) return await moveOnly(connection, flush)
   await stage(connection, flush)
   if (batch.rows === 0) return await endWithoutRows(connection, flush)
+  await noteSeen(connection, flush)
   const repeats = batch.mayRepeatKeys ? await dropRepeats(connection, flush) : 0
   const checks = batch.layout.stream.settings.checksForeignKeys
   const orphans = checks ? await dropOrphans(connection, flush) : []
   const counts = await settleHeld(connection, flush, { repeats, removed: orphans })
+  if (holdsBack(batch.layout)) return await moveAndEnd(connection, flush, { counts, created: 0, updated: 0 })
   const moved = await connection.query<MovedRow & Row>(
     flush.statements.promote,
     moveValues(flush.checkpoint, flush.advance, counts),
@@ -100,9 +103,9 @@ function doubt(error: unknown): never {
 async function stage(connection: Connection, flush: Flush): Promise<void> {
   const { batch, statements } = flush
   const lock = tableLock(flush)
-  if (batch.rows === 0) await connection.query({ text: `${beginScript(flush)}; ${lock}` })
+  if (batch.rows === 0) await connection.query({ text: `${beginScript(flush)}${discardScript(flush)}; ${lock}` })
   // The lock comes after COPY, so that flushes into one table stage side by side and only merge in turn.
-  else await connection.copy(`${beginScript(flush)}; ${statements.copy}; ${lock}`, batch.buffers)
+  else await connection.copy(`${beginScript(flush)}${discardScript(flush)}; ${statements.copy}; ${lock}`, batch.buffers)
 }
 
 /** Settings for this transaction only: a pooler may hand the session to somebody else afterwards. */
@@ -119,6 +122,23 @@ export function beginScript({ checkpoint, deadlines }: Flush): string {
   const sets = Object.entries(settings).map(([name, value]) => `set local ${name} = '${value}'`)
   // Deferred constraints would speak only at COMMIT, when no row can be set aside any more.
   return ['begin', ...sets, 'set constraints all immediate'].join('; ')
+}
+
+/** True for a stream whose rows wait in the delta table until their walk is proven. */
+export function holdsBack({ stream }: Layout): boolean {
+  return stream.disposition === 'replace'
+}
+
+/** A new walk begins with nothing: what the one before held back is not its. */
+export function discardScript({ checkpoint, advance, batch }: Flush): string {
+  if (!holdsBack(batch.layout) || checkpoint.walk?.id === advance.walk.id) return ''
+  return `; delete from ${quoteTable(batch.layout.delta)} where _task = '${checkpoint.taskId}'`
+}
+
+/** Before anything is taken out of the delta table: a key that is a duplicate, an orphan or refused was seen all the same. */
+export async function noteSeen(connection: Connection, { batch, checkpoint, advance }: Flush): Promise<void> {
+  const by = { taskId: checkpoint.taskId, sequence: checkpoint.sequence, walkId: advance.walk.id }
+  await recordSeen(connection, batch.layout, by)
 }
 
 /** Held until the transaction ends: one merge into a table at a time. */

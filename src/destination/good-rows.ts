@@ -3,14 +3,17 @@
  * are held with the server's words; their neighbours are promoted. Costs a few times a flush for a few bad rows.
  */
 import type { HeldRow } from './batch.js'
-import { isRowFault, rowReason, sqlstate } from './classify.js'
+import { isRowFault, rejectionOf, sqlstate } from './classify.js'
 import type { Connection } from './connections.js'
 import {
   beginScript,
+  discardScript,
   dropOrphans,
   dropRepeats,
   type Flush,
+  holdsBack,
   moveAndEnd,
+  noteSeen,
   ownRows,
   type Promoted,
   settleHeld,
@@ -33,15 +36,18 @@ interface Merged {
 /** Promotes what can be promoted and holds the rest, row by row. */
 export async function promoteGoodRows(connection: Connection, flush: Flush): Promise<Promoted | null> {
   const { batch } = flush
-  await connection.query({ text: beginScript(flush) })
+  await connection.query({ text: `${beginScript(flush)}${discardScript(flush)}` })
   const lines = batch.lines()
   const unreadable = await halve(connection, lines, (part) => copyPart(connection, flush, part))
   await connection.query({ text: tableLock(flush) })
+  await noteSeen(connection, flush)
   const repeats = await dropRepeats(connection, flush)
   const orphans = await dropOrphans(connection, flush)
   const merged: Merged = { created: 0, updated: 0 }
-  const refused = await mergeGood(connection, flush, { lines: without(lines, unreadable), merged })
-  await connection.query(flush.statements.empty, ownRows(flush))
+  // Rows that are held back are merged, and judged, at the end of their walk.
+  const isMerging = !holdsBack(batch.layout)
+  const refused = isMerging ? await mergeGood(connection, flush, { lines: without(lines, unreadable), merged }) : []
+  if (isMerging) await connection.query(flush.statements.empty, ownRows(flush))
   const rejected = [...unreadable, ...refused].map(({ line, error }) => rejectedRow(flush, line.row, error))
   const counts = await settleHeld(connection, flush, { repeats, removed: [...orphans, ...rejected] })
   return await moveAndEnd(connection, flush, { counts, ...merged })
@@ -89,7 +95,7 @@ async function halve(
 }
 
 /** Null where it went well; the row's fault where it has one; everything else is thrown. */
-async function tryPart(connection: Connection, attempt: () => Promise<void>): Promise<unknown> {
+export async function tryPart(connection: Connection, attempt: () => Promise<void>): Promise<unknown> {
   await connection.query({ text: 'savepoint part' })
   try {
     await attempt()
@@ -126,5 +132,5 @@ function without(lines: readonly Line[], rejected: readonly Rejected[]): readonl
 }
 
 function rejectedRow(flush: Flush, row: number, error: unknown): HeldRow {
-  return flush.batch.heldRow(row, 'rejected', `${sqlstate(error) ?? ''} ${rowReason(error)}`.trim())
+  return flush.batch.heldRow(row, 'rejected', rejectionOf(error))
 }

@@ -161,7 +161,7 @@ moved as (
     walk_pages = $10, walk_received = $11, walk_distinct = $12, expected = $13, expected_trust = $14, pages = l.pages + $15, received = l.received + $16,
     created = l.created + c.created, updated = l.updated + c.updated, unchanged = l.unchanged + $17 - c.created - c.updated, held = l.held + $18,
     duplicates = l.duplicates + $19, requests = greatest(l.requests, $20), done = $21, proof = $22, moved_at = now(),
-    finished_at = case when $21 then now() end
+    finished_at = case when $21 then now() end, walk_since = case when l.walk is distinct from $4 then l.claimed_at else l.walk_since end
   from counted c where l.task = $1 and l.epoch = $2 and l.sequence = $3
   returning c.created, c.updated
 )

@@ -20,6 +20,8 @@ export interface MergeStatements {
   /** Takes out the rows without a parent: row number and position of the foreign key. Null where there is none. */
   readonly dropOrphans: Statement | null
   readonly empty: Statement
+  /** Of all rows of task $1, those that lose against another of their key are taken out; for rows that were held back over many flushes. */
+  readonly dropStagedRepeats: string
 }
 
 /**
@@ -47,6 +49,7 @@ export function mergeStatements(layout: Layout, parents: readonly ParentState[])
     dropRepeats: named('repeats', dropRepeats(layout)),
     dropOrphans: layout.foreignKeys.length === 0 ? null : named('orphans', dropOrphans(layout, parents)),
     empty: named('empty', `delete from ${delta} d where ${ownRows}`),
+    dropStagedRepeats: dropStagedRepeats(layout),
   }
 }
 
@@ -100,6 +103,16 @@ function dropRepeats(layout: Layout): string {
   const ranked = `select d.ctid as place, row_number() over (partition by ${keys} order by ${order}) as rank from ${quoteTable(delta)} d where ${ownRows}`
   // By place in the file: the planner takes a flush for one row, and would join 10,000 with 10,000 row by row.
   return `delete from ${quoteTable(delta)} d where d.ctid = any (array(select place from (${ranked}) r where rank > 1)) returning d._row as row`
+}
+
+function dropStagedRepeats({ columns, keyAt, versionAt, delta }: Layout): string {
+  const keys = quoteList(
+    keyAt.map((at) => columns[at]?.name ?? ''),
+    'd.',
+  )
+  const version = versionAt === null ? '' : `d.${quoteName(columns[versionAt]?.name ?? '')} desc nulls last, `
+  const ranked = `select d.ctid as place, row_number() over (partition by ${keys} order by ${version}d._sequence desc, d._row desc) as rank from ${quoteTable(delta)} d where d._task = $1::uuid`
+  return `delete from ${quoteTable(delta)} d where d.ctid = any (array(select place from (${ranked}) r where rank > 1))`
 }
 
 function dropOrphans(layout: Layout, parents: readonly ParentState[]): string {

@@ -7,7 +7,7 @@ import { type Connection, commit } from './connections.js'
 import { quoteLiteral } from './identifiers.js'
 
 /** Version of the schema that this code reads and writes. */
-export const schemaVersion = 1
+export const schemaVersion = 2
 
 type Comments = Readonly<Record<string, string>>
 
@@ -144,8 +144,76 @@ create table backfill.held (
 ${commentsOf('meta', meta)}${commentsOf('ledger', ledger)}${commentsOf('held', held)}
 insert into backfill.meta (version) values (0);`
 
+const seen: Comments = {
+  '': 'When a key of a mirrored stream was seen last: what no walk brings any more is looked for here',
+  source: 'Source of the stream',
+  stream: 'Stream of the key',
+  key: 'Values of the columns of the key, as a JSON list',
+  partition: 'Partition that brought the key, as JSON with sorted names',
+  walk: 'Walk that brought it last; null: only asked after',
+  seen_at: 'When it was promoted or held last; null: never',
+  gone_at: 'When a request of its own was answered that it is gone; null: not, or seen again since',
+}
+
+const pruned: Comments = {
+  '': 'Rows that were deleted because the source no longer has them; "backfill pruned" shows them and puts them back',
+  id: 'Number of the row',
+  source: 'Source of the stream',
+  stream: 'Stream of the row',
+  partition: 'Partition whose walk ended with the deletion, as JSON with sorted names',
+  task: 'Task whose walk ended with the deletion',
+  walk: 'That walk',
+  table_schema: 'Schema of the table that held it',
+  table_name: 'Table that held it',
+  key: 'Values of the columns of the key, as a JSON list; null for a stream without a key',
+  record: 'The row as it was in the table, with all columns',
+  pruned_at: 'When it was deleted',
+  restored_at: 'When it was put back; null: not',
+}
+
+const ledgerPruning: Comments = {
+  walk_since:
+    'When, by the clock of the server, the task was claimed for the lease in which the walk began: what was seen later was seen during the walk',
+  proven_since:
+    'The same of a walk of this task that was proven before and is walked again, to confirm what is missing',
+  missing: 'Rows that the walk did not bring, where they were too many to delete without an operator',
+  agreed: 'Rows that an operator agreed to delete',
+  kept: 'Rows that are gone at the source and were kept, because rows of other tables refer to them',
+  pruned: 'Rows deleted at the end of a walk',
+}
+
+const second = `
+create table backfill.seen (
+  source text not null,
+  stream text not null,
+  key jsonb not null,
+  partition text not null,
+  walk text,
+  seen_at timestamptz,
+  gone_at timestamptz,
+  constraint seen_once_per_partition primary key (source, stream, key, partition)
+);
+create table backfill.pruned (
+  id bigint generated always as identity primary key,
+  source text not null,
+  stream text not null,
+  partition text not null,
+  task uuid not null,
+  walk text not null,
+  table_schema text not null,
+  table_name text not null,
+  key jsonb,
+  record jsonb not null,
+  pruned_at timestamptz not null default now(),
+  restored_at timestamptz
+);
+create index pruned_by_stream on backfill.pruned (source, stream, pruned_at);
+alter table backfill.ledger add walk_since timestamptz, add proven_since timestamptz, add missing bigint, add agreed bigint,
+  add kept bigint not null default 0, add pruned bigint not null default 0;
+${commentsOf('seen', seen)}${commentsOf('pruned', pruned)}${commentsOf('ledger', ledgerPruning)}`
+
 /** Append only: a released entry never changes. */
-const migrations: readonly string[] = [first]
+const migrations: readonly string[] = [first, second]
 
 function commentsOf(table: string, comments: Comments): string {
   return Object.entries(comments)

@@ -8,6 +8,7 @@ import { addTotals, type Totals } from '../domain/task.js'
 import type { TableBatch } from './batch.js'
 import { isContention, isPreparedLost, isRowFault, sqlstate } from './classify.js'
 import type { Connections, Deadlines } from './connections.js'
+import { promoteEnd } from './end-walk.js'
 import { type Promoted, promote } from './flush.js'
 import { promoteGoodRows } from './good-rows.js'
 import { readLedger, walkAfter } from './ledger.js'
@@ -55,9 +56,9 @@ async function promoteInTime(order: FlushOrder, tools: FlushTools): Promise<Prom
 
 async function promoteOnce(order: FlushOrder, tools: FlushTools): Promise<Promoted | null> {
   try {
-    return await attempt(order, tools, promote)
+    return await attempt(order, tools, order.advance.end === undefined ? promote : promoteEnd)
   } catch (error) {
-    if (!isRowFault(error)) throw error
+    if (!isRowFault(error) || order.advance.end !== undefined) throw error
     tools.log('debug', 'flush_halved', {
       task: order.checkpoint.taskId,
       rows: order.batch.rows,

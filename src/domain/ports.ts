@@ -1,6 +1,6 @@
 import type { Json } from './json.js'
 import type { Partition, PartitionFilter } from './partition.js'
-import type { BudgetRules, Source, Stream } from './source-model.js'
+import type { BudgetRules, Source, Stream, TableName } from './source-model.js'
 import type { Lease, Outcome, Progress, Proof, Task, TaskState, Totals } from './task.js'
 
 // Time and log ---------------------------------------------------------------------------------------------------------
@@ -294,6 +294,8 @@ export interface SourceClient {
   count(
     start: Omit<WalkStart, 'cursor' | 'loop' | 'pages' | 'received'>,
   ): Promise<{ readonly count: SourceCount | null; readonly requests: number }>
+  /** Asks whether one row is still there, by the stream's confirming request. @throws as {@link walk}; ConfigError where the stream has none. */
+  isGone(start: Omit<WalkStart, 'cursor' | 'loop' | 'pages' | 'received'>, key: KeyText): Promise<boolean>
   close(): Promise<void>
 }
 
@@ -354,6 +356,68 @@ export interface Advance {
   readonly done: boolean
   readonly proof: Proof | null
   readonly requests: number
+  /** What the flush does beside promoting: nothing where absent. */
+  readonly end?: WalkEnd
+}
+/**
+ * `prune`: deletes what the scope's walks no longer bring, as far as it is confirmed. `keep`: ends the walk without deleting. `again`: the walk is proven, and
+ * `walk` is a new one that begins. With `replace`, the rows that were held back are promoted in both of the first two.
+ */
+export type WalkEnd =
+  | { readonly kind: 'prune'; readonly scope: PruneScope }
+  | { readonly kind: 'keep' }
+  | { readonly kind: 'again' }
+
+/** Which rows a walk's end may delete, and which walks must agree. */
+export interface PruneScope {
+  readonly partition: Partition
+  /** Every partition of the stream as its definition has it: where a key may belong to several, all must have been walked. */
+  readonly partitions: readonly Partition[]
+  /** Columns of other tables that name a row of this one, by definition: a row that is referred to is kept. */
+  readonly referrers: readonly { readonly table: TableName; readonly column: string; readonly targetColumn: string }[]
+}
+/** Rows in scope that no walk has brought since the task's walk began. */
+export interface Missing {
+  /** Rows of the table in scope, missing ones too. */
+  readonly rows: number
+  readonly missing: number
+  /** Of the missing ones: those that a walk before, or a request of their own, did not find either. */
+  readonly confirmed: number
+  /** Rows that an operator agreed to delete. */
+  readonly agreed: number
+  /** Partitions that must be walked to a proven end first; until then nothing may be deleted. */
+  readonly waitsFor: readonly string[]
+  /** Tables whose rows would go with deleted ones. */
+  readonly cascades: readonly string[]
+  /** A second walk of this task may confirm what is missing: the first was not the second already, and no other partition has a say. */
+  readonly mayConfirmAgain: boolean
+}
+/** Values of a key's columns, by name, as text. */
+export type KeyText = Readonly<Record<string, string>>
+
+/** Rows deleted before, as `backfill.pruned` has them. */
+export interface PrunedRow {
+  readonly id: number
+  readonly source: string
+  readonly stream: string
+  readonly partition: string
+  readonly task: string
+  readonly table: TableName
+  readonly key: Json
+  readonly record: Json
+  /** Unix ms. */
+  readonly prunedAt: number
+  readonly restoredAt: number | null
+}
+export interface PrunedQuery {
+  readonly streams: readonly { readonly source: string; readonly stream: string }[]
+  /** Ids of tasks; null: not restricted. */
+  readonly tasks: readonly string[] | null
+  /** Numbers of `backfill.pruned`; null: not restricted. */
+  readonly ids: readonly number[] | null
+  /** Unix ms; null: not restricted. */
+  readonly since: number | null
+  readonly limit: number
 }
 export interface FlushResult {
   readonly checkpoint: Checkpoint
@@ -390,6 +454,33 @@ export interface Destination {
   openTasks(leases: readonly Lease[]): Promise<ReadonlyMap<string, Checkpoint>>
   /** One transaction: COPY, compare-and-set on (epoch, sequence), checks, merge, own delta rows deleted, commit. An empty batch moves the ledger only. */
   flush(checkpoint: Checkpoint, batch: Batch, advance: Advance): Promise<FlushResult>
+  /** Keys that the checkpoint's walk brought, for a stream that may delete; `hasUnreadable`: it held a row whose key cannot be read, so it proves nothing. */
+  walked(
+    checkpoint: Checkpoint,
+    table: StreamTable,
+    partition: Partition,
+  ): Promise<{ readonly distinct: number; readonly hasUnreadable: boolean }>
+  /** What the end of the checkpoint's walk leaves to delete. Deletes nothing. */
+  missing(checkpoint: Checkpoint, table: StreamTable, scope: PruneScope): Promise<Missing>
+  /** Missing keys that nothing confirms yet. */
+  unconfirmed(
+    checkpoint: Checkpoint,
+    table: StreamTable,
+    scope: PruneScope & { readonly limit: number },
+  ): Promise<readonly KeyText[]>
+  /** Writes down what the source answered about a key of its own; durable when it resolves. */
+  confirm(
+    table: StreamTable,
+    answers: readonly { readonly key: KeyText; readonly isGone: boolean }[],
+    partition: Partition,
+  ): Promise<void>
+  /** Writes down how many rows wait for an operator's word. */
+  askOperator(checkpoint: Checkpoint, missing: number): Promise<void>
+  /** The operator's word on tasks of {@link askOperator}: answers for how many rows, task by task. */
+  agree(taskIds: readonly string[]): Promise<ReadonlyMap<string, number>>
+  pruned(query: PrunedQuery): Promise<readonly PrunedRow[]>
+  /** Puts rows back that their table lacks; a row that is there stays as it is. Answers the numbers of those put back. */
+  restore(query: PrunedQuery): Promise<readonly number[]>
   /** What the table and the ledger say about a partition. */
   actual(stream: Stream, partition: Partition): Promise<PartitionActual>
   close(): Promise<void>

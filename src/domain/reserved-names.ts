@@ -2,6 +2,7 @@
 
 /** Flags of the commands, today's and those kept free for tomorrow, as typed. A test of the commands holds their flags against this list. */
 export const reservedFlagNames: readonly string[] = [
+  'agree',
   'all',
   'batch-size',
   'check',
@@ -37,7 +38,10 @@ export const reservedFlagNames: readonly string[] = [
   'partition',
   'priority',
   'quiet',
+  'restore',
   'resume',
+  'row',
+  'since',
   'source',
   'stream',
   'strict',

@@ -91,6 +91,8 @@ export interface Stream {
   readonly version: string | null
   readonly references: readonly Reference[]
   readonly disposition: Disposition
+  /** How `mirror` and `replace` delete; the others never do. */
+  readonly prune: PruneRules
   /** jsonb column that keeps fields no column names; null: they are reported once and dropped. */
   readonly extrasColumn: string | null
   /** What U+0000 and lone surrogates do: the row is held with its raw text, or they are taken out. */
@@ -105,7 +107,24 @@ export interface TableName {
   readonly schema: string
   readonly name: string
 }
-export type Disposition = 'append' | 'merge' | 'mirror'
+/** `mirror` deletes at the end of a proven walk what the source no longer has; `replace` also holds the walk's rows back until then. */
+export type Disposition = 'append' | 'merge' | 'mirror' | 'replace'
+
+/** What must be true before a row that the source no longer brings is deleted. */
+export interface PruneRules {
+  /** What confirms that a row is gone, beside the walk that did not bring it: a second walk right away, the partition's next walk, or a request of its own. */
+  readonly confirm: 'again' | 'later' | ConfirmRequest
+  /** Rows in scope that one walk may delete: a share (0 to 1) or a number. More needs an operator's word. */
+  readonly most: { readonly share: number } | { readonly rows: number }
+  /** Deletes although rows of other tables go with it, by `on delete cascade`, `set null` or `set default`. */
+  readonly cascades: boolean
+}
+/** One request for each row, whose templates may name the key's columns. */
+export interface ConfirmRequest {
+  readonly request: RequestShape
+  /** Statuses that say "gone"; any good answer says "still there", everything else says nothing. */
+  readonly gone: readonly number[]
+}
 
 export interface RequestShape {
   readonly method: 'GET' | 'POST'

@@ -3,7 +3,7 @@
  * goes on where its ledger row stands.
  */
 import { ConfigError } from '../domain/errors.js'
-import type { Queue, TaskFilter } from '../domain/ports.js'
+import type { Queue, RetrySelection, TaskFilter } from '../domain/ports.js'
 import type { Task } from '../domain/task.js'
 
 export interface RetryRequest {
@@ -20,14 +20,31 @@ export interface RetryRequest {
  * @throws ConfigError `no_selector` without `--task`, `--code` or `--all`; `unknown_task` where a named task does not exist or is not dead.
  */
 export async function retry(request: RetryRequest, deps: { readonly queue: Queue }): Promise<readonly Task[]> {
+  return deps.queue.retry(await selectionOf(request, deps.queue))
+}
+
+/** The dead tasks that a request names, without moving them. @throws as {@link retry}. */
+export async function deadTasks(request: RetryRequest, deps: { readonly queue: Queue }): Promise<readonly Task[]> {
+  const { filter, tasks, codes } = await selectionOf(request, deps.queue)
+  const named = tasks === null ? null : new Set(tasks)
+  const dead = await deps.queue.tasks({
+    states: ['dead'],
+    filter,
+    ...(codes === null ? {} : { codes }),
+    limit: Number.MAX_SAFE_INTEGER,
+  })
+  return dead.filter(({ id }) => named === null || named.has(id))
+}
+
+async function selectionOf(request: RetryRequest, queue: Queue): Promise<RetrySelection> {
   const { filter, tasks, codes, all } = request
   if (tasks === null && codes === null && !all) {
     throw new ConfigError('no_selector', 'retry needs to be told which dead tasks', {
       hint: 'name them with --task or --code, or type --all',
     })
   }
-  const ids = tasks === null ? null : await Promise.all(tasks.map((name) => deadTaskId(name, deps.queue)))
-  return deps.queue.retry({ filter, tasks: ids, codes })
+  const ids = tasks === null ? null : await Promise.all(tasks.map((name) => deadTaskId(name, queue)))
+  return { filter, tasks: ids, codes }
 }
 
 async function deadTaskId(name: string, queue: Queue): Promise<string> {

@@ -1,6 +1,6 @@
 // Owns the source port: walks and counts over HTTP, from a source's definition alone. Knows no source by name, no queue and no database.
 // Secrets are read from the environment at each walk and never leave. Nothing but open connections is kept between walks.
-import { SourceUnavailable, TerminalError } from '../domain/errors.js'
+import { InvariantError, SourceUnavailable, TerminalError } from '../domain/errors.js'
 import type { Budget, Clock, Log, Page, SourceClient, SourceCount, WalkStart } from '../domain/ports.js'
 import type { CountRule } from '../domain/source-model.js'
 import type { ExchangeDependencies } from './exchange.js'
@@ -35,6 +35,16 @@ export function createSourceClient(options: SourceClientOptions): SourceClient {
   return {
     walk: (start) => walk(start, visitOf),
     count: async (start) => await count(start, visitOf(start), log),
+    isGone: async (start, key) => {
+      const { confirm } = start.stream.prune
+      if (typeof confirm === 'string')
+        throw new InvariantError(`confirm a key of "${start.stream.name}" found no request`)
+      return await visitOf(start).askGone(confirm, key, {
+        signal: start.signal,
+        onRequest: start.onRequest,
+        isFirst: true,
+      })
+    },
     close: async () => transport.close(),
   }
 }

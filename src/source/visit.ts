@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto'
 import type { BackfillError } from '../domain/errors.js'
 import type { Json } from '../domain/json.js'
 import { valueAt } from '../domain/json.js'
-import type { SourceCount, WalkStart } from '../domain/ports.js'
-import type { AnswerShape, CountRule, EndError, RequestShape, Stream } from '../domain/source-model.js'
+import type { KeyText, SourceCount, WalkStart } from '../domain/ports.js'
+import type { AnswerShape, ConfirmRequest, CountRule, EndError, RequestShape, Stream } from '../domain/source-model.js'
 import type { Decoded, DecodeOptions } from './decode.js'
 import { decode, tryJson } from './decode.js'
 import { acceptedEncodings } from './decompress.js'
@@ -30,6 +30,8 @@ export interface Visit {
   readonly askPage: (step: Step, asking: Asking) => Promise<PageReply>
   /** A request that only a count is read from; null where its answer holds none. */
   readonly askCount: (rule: CountRule, shape: RequestShape, asking: Asking) => Promise<SourceCount | null>
+  /** Whether the source says that the row of a key is gone. An answer that is neither a good one nor one of the declared statuses is thrown. */
+  readonly askGone: (confirm: ConfirmRequest, key: KeyText, asking: Asking) => Promise<boolean>
   readonly parts: RequestParts
 }
 
@@ -56,6 +58,20 @@ export function createVisit(start: PartitionStart, options: VisitOptions): Visit
       const request = buildRequest({ ...parts, shape }, firstStep)
       const reading = { stream: start.stream, address: request.address, clean: parts.secrets.clean }
       const readers = { read: (answer: WireAnswer) => readCount(answer, rule, reading), readError: () => null }
+      return await exchange(request, callerOf(asking, readers), options.dependencies)
+    },
+    askGone: async ({ request: shape, gone }, key, asking) => {
+      // The key's columns stand beside the dimensions; where both have a name, they hold the same value.
+      const scope = { ...parts.scope, partition: { ...parts.scope.partition, ...key } }
+      const request = buildRequest({ ...parts, shape, scope }, firstStep)
+      const reading = { stream: start.stream, address: request.address, clean: parts.secrets.clean }
+      const readers = {
+        read: (answer: WireAnswer) => {
+          refuseErrorInside(decode(answer, { shape: { ...start.stream.answer, format: 'json' }, ...reading }), reading)
+          return false
+        },
+        readError: (answer: WireAnswer) => (gone.includes(answer.status) ? true : null),
+      }
       return await exchange(request, callerOf(asking, readers), options.dependencies)
     },
   }

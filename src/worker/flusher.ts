@@ -5,6 +5,7 @@
 import { InvariantError } from '../domain/errors.js'
 import type { Partition } from '../domain/partition.js'
 import type {
+  Advance,
   Batch,
   Checkpoint,
   Clock,
@@ -14,6 +15,7 @@ import type {
   SourceCount,
   StreamTable,
   Walk,
+  WalkEnd,
 } from '../domain/ports.js'
 import type { StreamSettings } from '../domain/source-model.js'
 import type { Proof } from '../domain/task.js'
@@ -121,11 +123,19 @@ export class Flusher {
     return this.#checkpoint
   }
 
-  /** Promotes everything and writes the walk's end into the ledger. */
-  async finish(proof: Proof, atEnd: SourceCount | null): Promise<Checkpoint> {
+  /** Promotes everything and writes the walk's end into the ledger, with what the end does beside. */
+  async finish(proof: Proof, atEnd: SourceCount | null, end?: WalkEnd): Promise<Checkpoint> {
     await this.#settled()
     this.#walk = { ...this.#walk, expected: this.#walk.expected ?? atEnd }
-    await this.#flush({ done: true, proof })
+    await this.#flush({ done: true, proof, ...(end === undefined ? {} : { end }) })
+    return this.#checkpoint
+  }
+
+  /** The walk is proven and another one begins, in the same task. */
+  async beginAgain(walk: Walk): Promise<Checkpoint> {
+    await this.drain()
+    this.#walk = walk
+    await this.#flush({ done: false, proof: null, end: { kind: 'again' } })
     return this.#checkpoint
   }
 
@@ -153,7 +163,7 @@ export class Flusher {
     if (this.#failure !== null) throw this.#failure.error
   }
 
-  async #flush(end: { readonly done: boolean; readonly proof: Proof | null }): Promise<void> {
+  async #flush(end: Pick<Advance, 'done' | 'proof' | 'end'>): Promise<void> {
     const batch = this.#empty()
     const walk = this.#walk
     const known = this.#checkpoint.walk

@@ -15,25 +15,31 @@ import type {
   Checkpoint,
   Clock,
   Destination,
+  KeyText,
   Log,
   Page,
   SourceClient,
   SourceCount,
   StreamTable,
   Walk,
+  WalkEnd,
   WalkStart,
 } from '../domain/ports.js'
+import { mayPrune, pruneScope } from '../domain/prune.js'
 import type { Source, Stream } from '../domain/source-model.js'
 import type { Lease, Progress, Proof } from '../domain/task.js'
 import { isOwnFault } from './fate.js'
 import { Flusher } from './flusher.js'
 import { linkAbort } from './linked-abort.js'
-import { proofOf, sourceLoop, walkAfter, walkToGoOn } from './walk.js'
+import { endOfWalk } from './prune.js'
+import { freshWalk, proofOf, sourceLoop, walkAfter, walkToGoOn } from './walk.js'
 
 export interface TaskDeps {
   readonly source: Source
   readonly stream: Stream
   readonly partition: Partition
+  /** `YYYY-MM-DD` in the workspace's zone. */
+  readonly today: string
   readonly table: StreamTable
   readonly client: SourceClient
   readonly destination: Destination
@@ -159,10 +165,11 @@ class TaskRun {
 
   async toTheEnd(): Promise<void> {
     if (this.checkpoint.done) return
-    // A walk that has pages and no cursor has reached its end; only its proof is missing.
-    const isAtEnd = this.#walk.pages > 0 && this.#walk.cursor === null
-    if (!isAtEnd) await this.#readPages()
-    await this.#finish()
+    do {
+      // A walk that has pages and no cursor has reached its end; only its proof is missing.
+      const isAtEnd = this.#walk.pages > 0 && this.#walk.cursor === null
+      if (!isAtEnd) await this.#readPages()
+    } while (!(await this.#finish()))
   }
 
   async #readPages(): Promise<void> {
@@ -210,17 +217,51 @@ class TaskRun {
     if (this.#deps.signal.aborted && page.next !== null) throw new StoppedError()
   }
 
-  async #finish(): Promise<void> {
+  /** False: the walk begins again. */
+  async #finish(): Promise<boolean> {
     const { stream } = this.#deps
+    if (mayPrune(stream)) return await this.#finishMirror()
     if (stream.count.length === 0) {
       await this.#flusher.finish('unproven', null)
-      return
+      return true
     }
     // The rows come first: asking for the count may take as long as the budget wants.
     const walk = (await this.#flusher.drain()).walk ?? this.#walk
     const atEnd = await this.#countAtEnd()
     const proof = proofOf(walk, atEnd)
     await this.#flusher.finish(proof === 'proven' ? await this.#heldAgainstTable(walk) : proof, atEnd)
+    return true
+  }
+
+  /** The end of a walk that may delete: it knows every key it brought, so a repeat shows wherever it came. */
+  async #finishMirror(): Promise<boolean> {
+    const { stream, destination, table, partition } = this.#deps
+    const checkpoint = await this.#flusher.drain()
+    const walk = checkpoint.walk ?? this.#walk
+    const atEnd = stream.count.length === 0 ? null : await this.#countAtEnd()
+    const walked = await destination.walked(checkpoint, table, partition)
+    const counted = proofOf({ ...walk, distinct: walked.distinct }, atEnd)
+    const proof = counted === 'proven' && walked.hasUnreadable ? 'unproven' : counted
+    if (stream.disposition === 'replace' && proof === 'differs') throw contradicted(stream, walk, atEnd)
+    const end: WalkEnd = proof === 'proven' ? await this.#pruneEnd(checkpoint) : { kind: 'keep' }
+    if (end.kind !== 'again') {
+      await this.#flusher.finish(proof, atEnd, end)
+      return true
+    }
+    this.#walk = freshWalk(stream, { id: this.#deps.uuid(), now: this.#deps.clock.now() })
+    this.#lastCount = null
+    await this.#flusher.beginAgain(this.#walk)
+    return false
+  }
+
+  async #pruneEnd(checkpoint: Checkpoint): Promise<WalkEnd> {
+    const { source, stream, partition, today } = this.#deps
+    const isGone = (key: KeyText) => this.#deps.client.isGone(this.#walkStart(), key)
+    return await endOfWalk(checkpoint, {
+      ...this.#deps,
+      scope: pruneScope({ source, stream }, partition, today),
+      isGone,
+    })
   }
 
   /**
@@ -277,6 +318,15 @@ class TaskRun {
       onRequest,
     }
   }
+}
+
+/** Half a load in the place of a whole one is what `replace` is there to prevent. */
+function contradicted(stream: Stream, walk: Walk, atEnd: SourceCount | null): AnswerInvalid {
+  return new AnswerInvalid(
+    'replace_differs',
+    `replace "${stream.source}.${stream.name}" found ${walk.received} rows where the source counts ${atEnd?.value ?? 0}`,
+    { hint: 'the table is as it was; walk the partition again with "backfill seed --force"' },
+  )
 }
 
 function tooManyPages(stream: Stream): AnswerInvalid {

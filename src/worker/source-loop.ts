@@ -236,6 +236,7 @@ export class SourceLoop {
       source: entry.selected.source,
       stream: entry.selected.stream,
       partition: lease.task.partition,
+      today: this.#options.today,
       table: entry.table,
       signal: stop.signal,
       deadlineAt: this.#run.deadlineAt,

@@ -7,6 +7,8 @@ export interface WorkerOptions {
   readonly runId: string
   readonly streams: readonly SelectedStream[]
   readonly filter: PartitionFilter
+  /** `YYYY-MM-DD` in the workspace's zone. */
+  readonly today: string
   /** null: no limit. */
   readonly maxRuntimeMs: number | null
   readonly maxRequests: number | null

@@ -24,6 +24,11 @@ export function walkToGoOn(
   const walk = checkpoint.walk
   if (walk !== null && isSameQuestion(walk, stream) && fresh.now - walk.startedAt <= stream.settings.maxWalkAgeMs)
     return walk
+  return freshWalk(stream, fresh)
+}
+
+/** A walk from the beginning. */
+export function freshWalk(stream: Stream, fresh: { readonly id: string; readonly now: number }): Walk {
   return {
     id: fresh.id,
     startedAt: fresh.now,

@@ -45,7 +45,7 @@ streams:
         'sources/acme.yaml:13  streams.users.version  expected a column name: "id", "name", found "updated"',
         'sources/acme.yaml:15  streams.users.columns.id  expected a column type: text, int, bigint, numeric, float, bool, date, time, timestamp, timestamptz, uuid or jsonb, found "integr" (did you mean "integer")',
         'sources/acme.yaml:17  streams.users.references.id  expected a stream of this source, found "userz" (did you mean "users")',
-        'sources/acme.yaml:18  streams.users.disposition  expected one of append, merge, mirror, found "marge" (did you mean "merge")',
+        'sources/acme.yaml:18  streams.users.disposition  expected one of append, merge, mirror, replace, found "marge" (did you mean "merge")',
         'sources/acme.yaml:19  streams.users.flush.rows  expected a whole number from 1 to 1,000,000, found 0',
       ].sort(),
     )

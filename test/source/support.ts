@@ -170,6 +170,7 @@ export function streamOf(parts: StreamParts = {}): Stream {
     version: null,
     references: [],
     disposition: 'merge',
+    prune: { confirm: 'again', most: { share: 0.05 }, cascades: false },
     extrasColumn: null,
     unstorableText: 'hold',
     everyMs: null,

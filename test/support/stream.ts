@@ -54,6 +54,7 @@ export function makeStream(overrides: Partial<Stream> = {}): Stream {
     version: null,
     references: [],
     disposition: 'merge',
+    prune: { confirm: 'again', most: { share: 0.05 }, cascades: false },
     extrasColumn: null,
     unstorableText: 'hold',
     everyMs: null,

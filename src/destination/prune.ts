@@ -1,0 +1,244 @@
+/**
+ * Owns what becomes of rows that a mirrored source no longer has: which are missing, what confirms it, who refers to them, and their deletion with a copy in
+ * `backfill.pruned`. Decides nothing about whether a walk is proven. Every statement that reads times or keys runs in UTC.
+ */
+import { partitionKey } from '../domain/partition.js'
+import type { Checkpoint, KeyText, Missing, PruneScope } from '../domain/ports.js'
+import type { TableName } from '../domain/source-model.js'
+import { readTable } from './catalog.js'
+import { type Connection, commit } from './connections.js'
+import { quoteTable, tableLabel } from './identifiers.js'
+import type { Layout } from './layout.js'
+import { ownPartitionColumns, type PruneStatements, pruneStatements, type Referrer } from './prune-sql.js'
+
+/** Everything that one look for missing rows needs to know. */
+export interface Search {
+  readonly layout: Layout
+  readonly checkpoint: Checkpoint
+  readonly scope: PruneScope
+}
+
+/** Writes down the keys of the delta table's own rows: in the flush's transaction, before any row is taken out of it. */
+export async function recordSeen(
+  connection: Connection,
+  layout: Layout,
+  by: { readonly taskId: string; readonly sequence: number; readonly walkId: string },
+): Promise<void> {
+  if (!mayDelete(layout)) return
+  const text = pruneStatements(layout, []).record
+  await connection.query({ text }, [by.taskId, by.sequence, by.walkId])
+}
+
+/** True for a stream whose walks end with a deletion. */
+function mayDelete({ stream, keyAt }: Layout): boolean {
+  return keyAt.length > 0 && (stream.disposition === 'mirror' || stream.disposition === 'replace')
+}
+
+export async function readWalked(
+  connection: Connection,
+  { layout, checkpoint, scope }: Search,
+): Promise<{ readonly distinct: number; readonly hasUnreadable: boolean }> {
+  const { source, name } = layout.stream
+  const text = `with held as (select h.key, h.identity from backfill.held h
+      where h.source = $1 and h.stream = $2 and h.partition = $3 and h.walk = $4 and h.code not in ('parent_missing', 'rejected'))
+    select (select count(*) from backfill.seen n where n.source = $1 and n.stream = $2 and n.partition = $3 and n.walk = $4)
+      + (select count(*) from held where key is not null) as distinct, exists (select from held where key is null) as has_unreadable`
+  const answer = await connection.query<{ distinct: string; has_unreadable: boolean }>({ text }, [
+    source,
+    name,
+    partitionKey(scope.partition),
+    checkpoint.walk?.id ?? '',
+  ])
+  const row = answer.rows[0]
+  return { distinct: Number(row?.distinct ?? 0), hasUnreadable: row?.has_unreadable === true }
+}
+
+// Which walks have a say -----------------------------------------------------------------------------------------------
+
+/** Since when a key must not have been seen: to be missing (null: not all walks are there), and to be confirmed by a walk before (null: none). */
+interface Moments {
+  readonly since: string | null
+  readonly before: string | null
+  readonly waitsFor: readonly string[]
+  readonly agreed: number
+  readonly mayConfirmAgain: boolean
+}
+
+const ownMoments = `select l.walk_since::text as since, l.proven_since::text as proven_since, coalesce(l.agreed, 0) as agreed,
+  greatest(l.proven_since, (select max(p.walk_since) from backfill.ledger p where p.source = l.source and p.stream = l.stream and p.partition = l.partition
+    and p.task <> l.task and p.done and p.proof = 'proven' and p.request_hash = l.request_hash))::text as before
+from backfill.ledger l where l.task = $1`
+
+/** The others must have been walked to a proven end as well; of each its last such walk counts, and the one before for confirming. */
+const otherMoments = `with required as (
+    select unnest($3::text[]) as partition union select l.partition from backfill.ledger l where l.source = $1 and l.stream = $2
+  ), walks as (
+    select l.partition, l.walk_since, row_number() over (partition by l.partition order by l.walk_since desc) as rank from backfill.ledger l
+    where l.source = $1 and l.stream = $2 and l.done and l.proof = 'proven' and l.walk_since is not null and l.request_hash = $5
+  ), each as (
+    select r.partition, max(w.walk_since) filter (where w.rank = 1) as last, max(w.walk_since) filter (where w.rank = 2) as before_last
+    from required r left join walks w using (partition) where r.partition <> $4 group by r.partition
+  )
+  select least($6::timestamptz, min(last))::text as since,
+    case when bool_and(before_last is not null) is not false then least($7::timestamptz, min(before_last)) end::text as before,
+    coalesce((array_agg(partition order by partition) filter (where last is null))[1:3], '{}') as waits_for from each`
+
+async function readMoments(connection: Connection, { layout, checkpoint, scope }: Search): Promise<Moments> {
+  type Own = { since: string | null; proven_since: string | null; before: string | null; agreed: string }
+  const own = (await connection.query<Own>({ text: ownMoments }, [checkpoint.taskId])).rows[0]
+  const { since = null, before = null } = own ?? {}
+  const agreed = Number(own?.agreed ?? 0)
+  if (ownPartitionColumns(layout) !== null) {
+    return { since, before, waitsFor: [], agreed, mayConfirmAgain: own?.proven_since === null }
+  }
+  type Others = { since: string | null; before: string | null; waits_for: readonly string[] }
+  const { stream } = layout
+  const answer = await connection.query<Others>({ text: otherMoments }, [
+    stream.source,
+    stream.name,
+    scope.partitions.map(partitionKey),
+    partitionKey(scope.partition),
+    stream.requestHash,
+    since,
+    before,
+  ])
+  const others = answer.rows[0]
+  const waitsFor = others?.waits_for ?? []
+  const earlier = { since: others?.since ?? null, before: before === null ? null : (others?.before ?? null) }
+  return { ...earlier, waitsFor, agreed, mayConfirmAgain: false }
+}
+
+// Looking and deleting -------------------------------------------------------------------------------------------------
+
+/** What there is to delete; nothing is changed. */
+export async function readMissing(connection: Connection, search: Search): Promise<Missing> {
+  return await inUtc(connection, async () => {
+    const moments = await readMoments(connection, search)
+    const { agreed, waitsFor, mayConfirmAgain } = moments
+    const cascades = await readCascades(connection, search.layout)
+    if (moments.since === null || waitsFor.length > 0) {
+      return { rows: 0, missing: 0, confirmed: 0, agreed, waitsFor, cascades, mayConfirmAgain: false }
+    }
+    const text = pruneStatements(search.layout, []).count
+    type Counted = { rows: string; missing: string; confirmed: string }
+    const counted = (await connection.query<Counted>({ text }, scopeValues(search, moments))).rows[0]
+    const [rows, missing, confirmed] = [counted?.rows, counted?.missing, counted?.confirmed].map(Number)
+    return {
+      rows: rows ?? 0,
+      missing: missing ?? 0,
+      confirmed: confirmed ?? 0,
+      agreed,
+      waitsFor,
+      cascades,
+      mayConfirmAgain,
+    }
+  })
+}
+
+export async function readUnconfirmed(
+  connection: Connection,
+  search: Search,
+  limit: number,
+): Promise<readonly KeyText[]> {
+  return await inUtc(connection, async () => {
+    const moments = await readMoments(connection, search)
+    const { layout } = search
+    const text = pruneStatements(layout, []).unconfirmed
+    const answer = await connection.query<Record<string, string>>({ text }, [...scopeValues(search, moments), limit])
+    return answer.rows.map((row) =>
+      Object.fromEntries(layout.keyAt.map((at, i) => [layout.columns[at]?.name ?? '', row[`k${i + 1}`] ?? ''])),
+    )
+  })
+}
+
+/** Writes down what the source said about keys of their own. */
+export async function writeAnswers(
+  connection: Connection,
+  layout: Layout,
+  given: {
+    readonly partition: string
+    readonly answers: readonly { readonly key: KeyText; readonly isGone: boolean }[]
+  },
+): Promise<void> {
+  await inUtc(connection, async () => {
+    const { answers, partition } = given
+    const columns = layout.keyAt.map((at) => answers.map(({ key }) => key[layout.columns[at]?.name ?? ''] ?? ''))
+    const text = pruneStatements(layout, []).answer
+    await connection.query({ text }, [partition, answers.map(({ isGone }) => isGone), ...columns])
+  })
+}
+
+/** Deletes what is missing, confirmed and not referred to: inside the flush's transaction, under the table's lock. */
+export async function removeMissing(
+  connection: Connection,
+  search: Search,
+): Promise<{ readonly pruned: number; readonly kept: number }> {
+  const { layout, checkpoint } = search
+  const moments = await readMoments(connection, search)
+  const cascades = await readCascades(connection, layout)
+  if (moments.since === null || moments.waitsFor.length > 0) return { pruned: 0, kept: 0 }
+  if (cascades.length > 0 && !layout.stream.prune.cascades) return { pruned: 0, kept: 0 }
+  const statements: PruneStatements = pruneStatements(layout, await readReferrers(connection, search))
+  const values = [...scopeValues(search, moments), checkpoint.taskId, checkpoint.walk?.id ?? '']
+  const answer = await connection.query<{ pruned: string; kept: string }>({ text: statements.remove }, values)
+  return { pruned: Number(answer.rows[0]?.pruned ?? 0), kept: Number(answer.rows[0]?.kept ?? 0) }
+}
+
+function scopeValues({ layout, scope }: Search, { since, before }: Moments): readonly unknown[] {
+  const own = ownPartitionColumns(layout) ?? []
+  return [...own.map(([dimension]) => scope.partition[dimension] ?? ''), since, before]
+}
+
+/** Texts and keys of times are compared: they must not depend on the session. */
+async function inUtc<T>(connection: Connection, work: () => Promise<T>): Promise<T> {
+  await connection.query({ text: "begin; set local timezone = 'UTC'; set local datestyle = 'ISO, YMD'" })
+  const result = await work()
+  await commit(connection)
+  return result
+}
+
+// Who refers to the table ----------------------------------------------------------------------------------------------
+
+interface ReferringRow {
+  readonly schema: string
+  readonly name: string
+  readonly action: string
+  readonly own: readonly string[]
+  readonly target: readonly string[]
+}
+
+const referring = `select n.nspname as schema, r.relname as name, c.confdeltype as action,
+  array(select a.attname::text from unnest(c.conkey) with ordinality k(n, at) join pg_attribute a on a.attrelid = c.conrelid and a.attnum = k.n order by at) as own,
+  array(select a.attname::text from unnest(c.confkey) with ordinality k(n, at) join pg_attribute a on a.attrelid = c.confrelid and a.attnum = k.n order by at) as target
+from pg_constraint c join pg_class r on r.oid = c.conrelid join pg_namespace n on n.oid = r.relnamespace
+where c.confrelid = $1::oid and c.contype = 'f' and c.conparentid = 0 order by 1, 2`
+
+/** `no action` and `restrict` keep a row that is referred to; with every other action rows elsewhere would go or change with it. */
+const keeping: ReadonlySet<string> = new Set(['a', 'r'])
+
+async function readCascades(connection: Connection, layout: Layout): Promise<readonly string[]> {
+  const { rows } = await connection.query<ReferringRow & Record<string, unknown>>({ text: referring }, [layout.oid])
+  return rows.filter(({ action }) => !keeping.has(action)).map(tableLabel)
+}
+
+async function readReferrers(connection: Connection, { layout, scope }: Search): Promise<readonly Referrer[]> {
+  const { rows } = await connection.query<ReferringRow & Record<string, unknown>>({ text: referring }, [layout.oid])
+  const own = rows
+    .filter(({ action }) => keeping.has(action))
+    .map(({ schema, name, own: columns, target }) => ({
+      table: quoteTable({ schema, name }),
+      columns: columns.map((column, i) => [column, target[i] ?? ''] as const),
+    }))
+  const declared: Referrer[] = []
+  for (const { table, column, targetColumn } of scope.referrers) {
+    if (await hasColumn(connection, table, column)) {
+      declared.push({ table: quoteTable(table), columns: [[column, targetColumn]] })
+    }
+  }
+  return [...own, ...declared]
+}
+
+async function hasColumn(connection: Connection, table: TableName, column: string): Promise<boolean> {
+  const found = await readTable(connection, table)
+  return found?.columns.some(({ name }) => name === column) === true
+}
