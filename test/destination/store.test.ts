@@ -1,7 +1,10 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import pg from 'pg'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { schemaVersion } from '../../src/destination/migrations.js'
-import { openDestination, useDatabase } from './setup.js'
+import { createDatabase } from '../support/postgres.js'
+import { claim, column, leaseOf, openDestination, streamOf, useDatabase } from './setup.js'
 
 const database = useDatabase()
 
@@ -18,6 +21,25 @@ test('every table and column of the schema has its sentence', async () => {
     where c.relnamespace = 'backfill'::regnamespace and c.relkind = 'r'
       and (col_description(c.oid, a.attnum) is null or obj_description(c.oid, 'pg_class') is null)`)
   expect(silent).toEqual([])
+})
+
+test('a ledger of version 1 is brought up to date, and its walk goes on where it stood', async () => {
+  const old = await createDatabase()
+  onTestFinished(() => old.drop())
+  const client = new pg.Client(old.config)
+  await client.connect()
+  await client.query(readFileSync(join(import.meta.dirname, 'fixtures/schema-1.sql'), 'utf8'))
+  const destination = await openDestination(old.config)
+  const stream = streamOf([column('id', 'bigint')], { name: 'old_things' })
+  const lease = leaseOf(stream, {}, { id: '5a5e8f10-0000-4000-8000-000000000001', epoch: 4 })
+  expect(await claim(destination, lease)).toMatchObject({
+    epoch: 4,
+    sequence: 2,
+    done: false,
+    walk: { id: 'walk-1', cursor: { page: 3 }, received: 200, pages: 2 },
+  })
+  expect((await client.query('select version from backfill.meta')).rows).toEqual([{ version: schemaVersion }])
+  await client.end()
 })
 
 test('a schema newer than the program is refused with both versions', async () => {
