@@ -191,8 +191,9 @@ create table backfill.seen (
   walk text,
   seen_at timestamptz,
   gone_at timestamptz,
-  constraint seen_once_per_partition primary key (source, stream, key, partition)
+  constraint seen_once_per_partition primary key (source, stream, partition, key)
 );
+create index seen_by_key on backfill.seen (source, stream, key);
 create table backfill.pruned (
   id bigint generated always as identity primary key,
   source text not null,

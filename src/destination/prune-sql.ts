@@ -54,7 +54,7 @@ export function pruneStatements(layout: Layout, referrers: readonly Referrer[]):
     record: `insert into backfill.seen as s (source, stream, key, partition, walk, seen_at)
       select distinct ${quoteLiteral(stream.source)}, ${quoteLiteral(stream.name)}, ${keyOf(layout, 'd')}, l.partition, $3, clock_timestamp()
       from ${quoteTable(delta)} d join backfill.ledger l on l.task = d._task where d._task = $1::uuid and d._sequence = $2::bigint
-      on conflict (source, stream, key, partition) do update set walk = excluded.walk, seen_at = excluded.seen_at, gone_at = null`,
+      on conflict (source, stream, partition, key) do update set walk = excluded.walk, seen_at = excluded.seen_at, gone_at = null`,
     count: `${doomed} select (select count(*) from scope) as rows, count(*) as missing, count(*) filter (where is_confirmed) as confirmed from missing`,
     unconfirmed: `${doomed} select ${keyTexts(layout)} from missing m join ${quoteTable(layout.table)} t on (t.tableoid, t.ctid) = (m.part, m.place)
       where not m.is_confirmed order by m.key limit $${next}`,
@@ -72,7 +72,7 @@ export function pruneStatements(layout: Layout, referrers: readonly Referrer[]):
       select ${quoteLiteral(stream.source)}, ${quoteLiteral(stream.name)}, ${typedKey(layout)}, $1, null, case when not a.is_gone then clock_timestamp() end,
         case when a.is_gone then clock_timestamp() end
       from unnest($2::boolean[], ${layout.keyAt.map((_, i) => `$${i + 3}::text[]`).join(', ')}) as a (is_gone, ${keyAliases(layout).join(', ')})
-      on conflict (source, stream, key, partition) do update set seen_at = greatest(n.seen_at, excluded.seen_at), gone_at = excluded.gone_at`,
+      on conflict (source, stream, partition, key) do update set seen_at = greatest(n.seen_at, excluded.seen_at), gone_at = excluded.gone_at`,
     partitionColumns,
   }
 }
@@ -88,7 +88,7 @@ interface Doom {
  */
 function doomedFrom(layout: Layout, { named, partitionColumns }: Doom): string {
   const table = quoteTable(layout.table)
-  const where = partitionColumns.map((column, i) => `t.${quoteName(column)}::text = $${i + 1}`)
+  const where = partitionColumns.map((column, i) => `t.${quoteName(column)} = $${i + 1}`)
   const [since, before] = [`$${where.length + 1}::timestamptz`, `$${where.length + 2}::timestamptz`]
   const sawSince = (moment: string) =>
     `exists (select from backfill.seen n where ${named} and n.key = s.key and n.seen_at >= ${moment})`
