@@ -15,11 +15,17 @@ export abstract class BackfillCommand extends Command {
   /** The command's work. Answers its exit code; throws for everything that ends it early. */
   protected abstract perform(stop: Stop): Promise<number>
 
+  /** The exit code of the whole, from that of the work. */
+  protected concluded(exitCode: number): number {
+    return exitCode
+  }
+
   /** Runs `perform`, prints what went wrong, waits until everything is printed, and exits. */
   override async run(): Promise<void> {
     forgiveClosedPipes()
     const stop = listenForSignals()
-    const exitCode = await this.perform(stop).catch((error: unknown) => this.fail(error, stop.exitCode()))
+    const ended = await this.perform(stop).catch((error: unknown) => this.fail(error, stop.exitCode()))
+    const exitCode = this.concluded(ended)
     stop.dispose()
     await drain()
     if (exitCode !== 0) this.exit(exitCode)

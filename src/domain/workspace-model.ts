@@ -1,4 +1,4 @@
-import type { ConfigError } from './errors.js'
+import type { ConfigError, Problem } from './errors.js'
 import type { LogLevel } from './ports.js'
 import type { Source } from './source-model.js'
 
@@ -27,7 +27,17 @@ export interface Workspace {
   /** Default of `worker --max-runtime`, ms; null: without a terminal 4 h. */
   readonly maxRuntimeMs: number | null
   readonly sources: Readonly<Record<string, Source>>
+  /** Definitions that were left out for their mistakes: they stop nobody but themselves. */
+  readonly broken: readonly BrokenSource[]
   /** Process environment over `.env`; what `$NAME` in a definition means. */
   readonly environment: Readonly<Record<string, string | undefined>>
+}
+/** A definition with mistakes. */
+export interface BrokenSource {
+  /** Relative to the workspace. */
+  readonly file: string
+  /** The source's name where it could be read. */
+  readonly name: string | null
+  readonly problems: readonly Problem[]
 }
 export type DatabaseSetting = { readonly kind: 'embedded' } | { readonly kind: 'server'; readonly url: string }

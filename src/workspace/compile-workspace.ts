@@ -11,6 +11,7 @@ import { readYaml, type YamlDocument } from '../definition/yaml-document.js'
 import { ConfigError, type Problem } from '../domain/errors.js'
 import { listNames } from '../domain/nearest.js'
 import type { Source, Stream } from '../domain/source-model.js'
+import type { BrokenSource } from '../domain/workspace-model.js'
 import type { CompiledDatabase, CompiledSettings, CompiledWorkspace, TableOverrides } from './compiled-workspace.js'
 import { readOwnSources } from './own-sources.js'
 import { importShippedSource, shippedSourceNames } from './shipped-sources.js'
@@ -35,7 +36,10 @@ export interface CompileResult {
 
 const settingsFile = 'backfill.yaml'
 
-/** @throws ConfigError `invalid_definition` with every mistake of backfill.yaml and all definitions. */
+/**
+ * A definition of the user's own with mistakes is left out and named in `broken`; the others are not stopped by it.
+ * @throws ConfigError `invalid_definition` with every mistake, where backfill.yaml has one or no source is left.
+ */
 export async function compileWorkspace(request: CompileRequest): Promise<CompileResult> {
   const mistakes = new Mistakes()
   const document = readYaml(request.text, settingsFile, { schema: workspaceSchema, mistakes })
@@ -48,8 +52,30 @@ export async function compileWorkspace(request: CompileRequest): Promise<Compile
   const compilation: Compilation = { document, draft, mistakes, tables: settings, notes }
   const sources = await compileSources(own.documents, compilation)
   const database = compileDatabase(draft.database, compilation)
-  if (mistakes.problems.length > 0) throw refusal(mistakes.problems)
-  return { compiled: { settings, database, sources, notes }, imported: own.imported, isCacheable: own.isPure }
+  const whole = withoutBroken(sources, own.documents, mistakes.problems)
+  if (whole === null) throw refusal(mistakes.problems)
+  const isCacheable = own.isPure && whole.broken.length === 0
+  return { compiled: { settings, database, ...whole, notes }, imported: own.imported, isCacheable }
+}
+
+/** Null where nothing can be worked on: backfill.yaml is everybody's, and a workspace whose every source is mistaken has none. */
+function withoutBroken(
+  sources: Readonly<Record<string, Source>>,
+  own: readonly DefinitionDocument[],
+  problems: readonly Problem[],
+): Pick<CompiledWorkspace, 'sources' | 'broken'> | null {
+  const names = new Map(own.map((definition) => [definition.file, sourceNameOf(definition)]))
+  const files = [...new Set(problems.map(({ file }) => file))].sort()
+  if (files.some((file) => file === settingsFile || file.startsWith('(built in)'))) return null
+  const broken = files.map((file): BrokenSource => {
+    const mistakes = problems.filter((problem) => problem.file === file)
+    return { file, name: names.get(file) ?? null, problems: mistakes }
+  })
+  const badFiles = new Set(files)
+  // Of two definitions of one name neither is known to be the right one.
+  const badNames = new Set(broken.map(({ name }) => name))
+  const good = Object.entries(sources).filter(([name, { file }]) => !badFiles.has(file) && !badNames.has(name))
+  return problems.length > 0 && good.length === 0 ? null : { sources: Object.fromEntries(good), broken }
 }
 
 interface Compilation {
@@ -180,14 +206,25 @@ function checkTables(sources: Readonly<Record<string, Source>>, { named, mistake
     for (const name of [stream.table.name, deltaPrefix + stream.table.name]) {
       const table = JSON.stringify([stream.table.schema, name])
       const owner = owners.get(table)
-      const definition = named.get(stream.source)
-      if (owner !== undefined && definition !== undefined) {
-        const found = `"${stream.table.schema}.${name}", which is in use by ${owner.source}.${owner.name}`
-        mistakes.add(definition, ['streams', stream.name, 'table'], { expected: 'a table of its own', found })
+      if (owner !== undefined) {
+        // Which of the two is right cannot be told: neither is worked on.
+        refuseTable(stream, owner, { name, named, mistakes })
+        if (owner.source !== stream.source) refuseTable(owner, stream, { name, named, mistakes })
       }
       owners.set(table, owner ?? stream)
     }
   }
+}
+
+function refuseTable(
+  stream: Stream,
+  rival: Stream,
+  { name, named, mistakes }: Pick<TableCheck, 'named' | 'mistakes'> & { readonly name: string },
+): void {
+  const definition = named.get(stream.source)
+  if (definition === undefined) return
+  const found = `"${stream.table.schema}.${name}", which is in use by ${rival.source}.${rival.name}`
+  mistakes.add(definition, ['streams', stream.name, 'table'], { expected: 'a table of its own', found })
 }
 
 function refusal(problems: readonly Problem[]): ConfigError {

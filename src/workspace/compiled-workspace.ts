@@ -1,11 +1,14 @@
 // Owns the shape of a compiled workspace: what the definitions and backfill.yaml say, without anything of the environment. It is what the cache keeps.
 import type { LogLevel } from '../domain/ports.js'
 import type { Source } from '../domain/source-model.js'
+import type { BrokenSource } from '../domain/workspace-model.js'
 
 export interface CompiledWorkspace {
   readonly settings: CompiledSettings
   readonly database: CompiledDatabase
   readonly sources: Readonly<Record<string, Source>>
+  /** Definitions that were left out for their mistakes. */
+  readonly broken: readonly BrokenSource[]
   readonly notes: readonly string[]
 }
 

@@ -36,6 +36,7 @@ export async function loadWorkspace(request: LoadRequest = {}): Promise<Workspac
     ...compiled.settings,
     timezone: compiled.settings.timezone ?? systemTimezone(),
     sources: compiled.sources,
+    broken: compiled.broken,
     notes: compiled.notes,
     environment,
   }

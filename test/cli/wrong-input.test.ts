@@ -46,6 +46,18 @@ describe('wrong input', () => {
     expect(ran.stderr).toContain('keey')
   })
 
+  test('a bad definition stops its source alone: the others are worked on, and the exit code is 2', async () => {
+    writeWorkspace(folder.path, { 'bad.yaml': 'source: bad\nbase_url: 17\nstreams: {}\n' })
+    expect((await runCommand(Seed, 'city', ...here())).exitCode).toBe(2)
+    const ran = await runCommand(Status, ...here())
+    expect(ran.exitCode).toBe(2)
+    expect(ran.stderr).toContain('Error: read "sources/bad.yaml" found')
+    expect(ran.stderr).toContain('sources/bad.yaml:2: base_url: expected')
+    expect(ran.stdout).toContain('city')
+    const named = await runCommand(Seed, 'bad', ...here())
+    expect(named).toMatchObject({ exitCode: 2, stdout: '' })
+  })
+
   test('a syntax error in backfill.yaml is exit 2 with its line', async () => {
     writeWorkspace(folder.path, { 'backfill.yaml': 'database: embedded\nsources: [\n' })
     const ran = await runCommand(Worker, ...here())

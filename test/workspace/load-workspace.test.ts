@@ -97,11 +97,43 @@ describe('a workspace', () => {
       })
       const { problems } = await refusal(load(directory))
       expect(problems).toMatchObject([
+        { file: 'sources/acme.yaml', path: 'streams.users.table', expected: 'a table of its own' },
         { file: 'sources/other.yaml', path: 'streams.users.table', expected: 'a table of its own' },
       ])
     }
     const apart = { 'backfill.yaml': '', 'sources/acme.yaml': acmeYaml, 'sources/other.yaml': other('archive.users') }
     expect(Object.keys((await load(workspaceFolder(apart))).sources)).toEqual(['acme', 'other'])
+  })
+
+  it('goes on without a definition that has mistakes, and names them', async () => {
+    const directory = workspaceFolder({
+      'backfill.yaml': '',
+      'sources/acme.yaml': acmeYaml,
+      'sources/bad.yaml': acmeYaml
+        .replace('source: acme', 'source: bad')
+        .replace('key: id,', 'key: id, table: bad,')
+        .replace('id: int', 'id: integr'),
+      'sources/unreadable.yaml': 'source: [\n',
+    })
+    for (const start of ['cold', 'warm']) {
+      const workspace = await load(directory)
+      expect(Object.keys(workspace.sources), start).toEqual(['acme'])
+      expect(workspace.broken).toMatchObject([
+        { file: 'sources/bad.yaml', name: 'bad', problems: [{ path: 'streams.users.columns.id' }] },
+        { file: 'sources/unreadable.yaml', name: null, problems: [{ line: 2 }] },
+      ])
+    }
+  })
+
+  it('works on neither of two definitions of one source', async () => {
+    const other = acmeYaml.replace('source: acme', 'source: other').replace('key: id,', 'key: id, table: other,')
+    const directory = workspaceFolder({
+      'backfill.yaml': '',
+      'sources/a.yaml': acmeYaml,
+      'sources/b.yaml': acmeYaml,
+      'sources/c.yaml': other,
+    })
+    expect(Object.keys((await load(directory)).sources)).toEqual(['other'])
   })
 
   it('with two definitions of one source is refused', async () => {
