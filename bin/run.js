@@ -22,8 +22,26 @@ async function start() {
     await run(process.argv.slice(2), hasFreshManifest() ? await knownCommands(Plugin) : { root })
     await flush()
   } catch (error) {
-    await handle(/** @type {Error} */ (error))
+    const word = unknownCommand(error)
+    if (word === null) await handle(/** @type {Error} */ (error))
+    else await refuseCommand(word)
   }
+}
+
+/**
+ * The word that names no command, where that is the error; null else. oclif joins the words after it with colons.
+ * @param {unknown} error
+ */
+function unknownCommand(error) {
+  return (error instanceof Error && /^command ([^:]+).* not found$/.exec(error.message)?.[1]) || null
+}
+
+/** @param {string} word */
+async function refuseCommand(word) {
+  /** @type {typeof import('../src/domain/nearest.js')} */
+  const { didYouMean } = await import(path.join(dist, 'src/domain/nearest.js'))
+  const names = readdirSync(path.join(dist, 'commands')).flatMap((file) => /^(.+)\.js$/.exec(file)?.[1] ?? [])
+  refuse(`Error: run "${word}" found no such command${didYouMean(word, names)}\nTry: run "backfill --help"`)
 }
 
 /**

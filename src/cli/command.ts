@@ -3,6 +3,7 @@
  * that costs: a command imports its use case when it runs.
  */
 import { Command, type Interfaces } from '@oclif/core'
+import { nearest } from '../domain/nearest.js'
 import { redactor } from '../log/redact.js'
 import { type Failure, failureOf, systemCode } from './exit.js'
 import { batchSizeFlag, jsonFlag, workspaceFlag } from './flags.js'
@@ -33,9 +34,18 @@ export abstract class BackfillCommand extends Command {
 
   private fail(error: unknown, signalCode: number | null): number {
     if (systemCode(error) === 'EPIPE') return 0
-    const failure = failureOf(error, signalCode)
+    const failure = this.guessFlag(failureOf(error, signalCode))
     this.tell(failure)
     return failure.exitCode
+  }
+
+  /** Names the flag that a mistyped one was probably meant to be. */
+  private guessFlag(failure: Failure): Failure {
+    const typed = /^nonexistent flags?: (?:--)?([\w-]+)/.exec(failure.message)?.[1]
+    if (typed === undefined || failure.code !== 'usage') return failure
+    const { flags, baseFlags } = this.ctor
+    const guess = nearest(typed, Object.keys({ ...baseFlags, ...flags }))
+    return guess === null ? failure : { ...failure, message: `${failure.message} (did you mean "--${guess}")` }
   }
 
   /** With `--json` one document on stdout, else text on stderr. A stop that was asked for is no news. */

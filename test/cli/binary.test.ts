@@ -71,7 +71,7 @@ describe('the program', () => {
   test('an unknown command is exit 2', async () => {
     const ran = await run('bogus')
     expect(ran.exitCode).toBe(2)
-    expect(ran.stderr).toContain('bogus not found')
+    expect(ran.stderr).toBe('Error: run "bogus" found no such command\nTry: run "backfill --help"\n')
   })
 
   test('a reader that goes away is no failure', async () => {
