@@ -62,7 +62,7 @@ export default defineConfig(
       'commands/**/*.ts',
       'src/sources/*.ts',
       'src/cli/help.ts',
-      '*.config.{js,ts}',
+      '**/*.config.{js,ts}',
       'test/support/global-setup.ts',
     ],
     rules: { 'no-restricted-syntax': 'off' },

@@ -33,7 +33,7 @@ async function start() {
  * @param {unknown} error
  */
 function unknownCommand(error) {
-  return (error instanceof Error && /^command ([^:]+).* not found$/.exec(error.message)?.[1]) || null
+  return error instanceof Error ? (/^command ([^:]+).* not found$/.exec(error.message)?.[1] ?? null) : null
 }
 
 /** @param {string} word */

@@ -2,6 +2,7 @@
 import type { AnswerShape, CountRule, Pagination, RequestShape } from '../domain/source-model.js'
 import { isGiven, refuse, type SourceScope, type Spot, spotAt } from './compilation.js'
 import { checkBody, checkTemplate, checkTemplates } from './compile-templates.js'
+import { readExtract } from './path.js'
 import type { AnswerDraft, CountDraft, PaginateDraft, RequestDraft } from './source-schema.js'
 
 export interface CompiledRequest {
@@ -81,8 +82,26 @@ export function compileAnswer(scope: SourceScope, spot: Spot, drafts: readonly A
     header: draft.header ?? null,
     contentTypes: draft.contentTypes ?? [],
     errors: (draft.errors ?? []).map(answerError),
+    expect: compileExpectations(scope, spotAt(spot, 'expect'), draft.expect ?? {}),
     csv,
   }
+}
+
+function compileExpectations(
+  scope: SourceScope,
+  spot: Spot,
+  drafts: Readonly<Record<string, string>>,
+): AnswerShape['expect'] {
+  checkTemplates(scope, spot, { templates: drafts, mayUseCursor: true })
+  return Object.entries(drafts).flatMap(([place, is]) => {
+    const from = readExtract(place)
+    if (from !== null) return [{ from, is }]
+    refuse(scope.mistakes, spotAt(spot, place), {
+      expected: 'a path like meta.site, or "header X-Site"',
+      found: JSON.stringify(place),
+    })
+    return []
+  })
 }
 
 type AnswerErrorDraft = NonNullable<AnswerDraft['errors']>[number]

@@ -1,6 +1,7 @@
 // Owns a stream as a whole: its parts put together, the dimensions it depends on found, its settings resolved, its request hashed.
 import { createHash } from 'node:crypto'
 import type { Pagination, Source, Stream, StreamSettings, TableName } from '../domain/source-model.js'
+import { templateVariables } from '../domain/template.js'
 import {
   isGiven,
   refuse,
@@ -64,13 +65,16 @@ export function compileStream(
   ]
   const { settings, everyMs } = compileSettings(scope, spot, { draft, changes, pagination, maxSize })
   checkDisposition(scope, spot, changes.disposition ?? draft.disposition)
+  const dimensions = compileDimensions(scope, spot, { given: draft.dimensions, used })
+  const answer = compileAnswer(scope, spotAt(spot, 'answer'), [parts.answer ?? {}, draft.answer ?? {}])
   const stream: Stream = {
     source: scope.name,
     name,
-    dimensions: compileDimensions(scope, spot, { given: draft.dimensions, used }),
+    dimensions,
     table: tableOf(scope, spot, { name, draft, changes }),
     request: request.request,
-    answer: compileAnswer(scope, spotAt(spot, 'answer'), [parts.answer ?? {}, draft.answer ?? {}]),
+    // What the source expects of its answers is for the streams that have the dimensions it names.
+    answer: { ...answer, expect: answer.expect.filter(({ is }) => namesOnly(is, dimensions, scope.dimensionNames)) },
     pagination,
     count: counts.rules,
     columns: columns.columns,
@@ -87,6 +91,15 @@ export function compileStream(
   }
   const streamsSpot: Spot = { document: scope.document, path: ['streams'] }
   return { stream, references: compileReferences(scope, spot, { references: draft.references ?? {}, streamsSpot }) }
+}
+
+function namesOnly(template: string, dimensions: readonly string[], all: readonly string[]): boolean {
+  try {
+    return templateVariables(template).every((name) => !all.includes(name) || dimensions.includes(name))
+  } catch {
+    // Reported where it was checked.
+    return false
+  }
 }
 
 /**

@@ -205,6 +205,13 @@ export const settingsCatalogue: readonly Setting[] = [
     example: '7d',
     bounds: settingBounds.maxWalkAge,
   }),
+  streamSetting('max_shrink', 'share', {
+    default: '50%',
+    sentence: 'part of the rows of its last proven walk that a walk may lack and still be called proven',
+    seed: null,
+    example: '50%',
+    environment: null,
+  }),
   streamSetting('statuses', 'statuses', {
     default: '5xx and 408 retry, other 3xx and 4xx dead',
     sentence: 'fate of a status: retry, dead or budget',

@@ -27,6 +27,7 @@ export const settingsShape = {
   maxPages: count(...bounds.maxPages),
   maxAnswerBytes: size(...bounds.maxAnswerBytes),
   maxWalkAge: duration(...bounds.maxWalkAge),
+  maxShrink: share,
   statuses: z.record(z.string().regex(/^[1-5]\d\d$/, { error: 'a status from 100 to 599' }), fate, {
     error: 'statuses with their fate, like { 404: retry }',
   }),

@@ -19,6 +19,7 @@ export interface SettingsLayer {
   readonly maxPages?: number | undefined
   readonly maxAnswerBytes?: number | undefined
   readonly maxWalkAge?: number | undefined
+  readonly maxShrink?: number | undefined
   readonly statuses?: Readonly<Record<string, Fate>> | undefined
   readonly every?: number | undefined
 }
@@ -38,6 +39,7 @@ export const defaultSettings = {
   maxPages: 1_000_000,
   maxAnswerBytes: 67_108_864,
   maxWalkAge: 604_800_000,
+  maxShrink: 0.5,
   concurrency: 4,
 } as const
 
@@ -103,6 +105,7 @@ export function streamSettings(
     maxPages: layer.maxPages ?? defaultSettings.maxPages,
     maxAnswerBytes: layer.maxAnswerBytes ?? defaultSettings.maxAnswerBytes,
     maxWalkAgeMs: layer.maxWalkAge ?? defaultSettings.maxWalkAge,
+    maxShrink: layer.maxShrink ?? defaultSettings.maxShrink,
     statuses: layer.statuses ?? {},
   }
 }

@@ -13,6 +13,7 @@ import {
   listOf,
   oneOf,
   path,
+  scalar,
   share,
   templates,
   valueList,
@@ -108,6 +109,11 @@ const answer = z.strictObject(
     header: path.optional(),
     contentTypes: listOf(words('a media type like application/json'), 'a list of media types').optional(),
     errors: listOf(answerError, 'a list of what is an error inside a 200').optional(),
+    expect: z
+      .record(z.string(), scalar, {
+        error: 'places of an answer with what each must say, like { meta.site: "{site}", header X-Page: "{cursor}" }',
+      })
+      .optional(),
     csv: z
       .strictObject(
         {

@@ -76,7 +76,9 @@ export function classify(error: unknown, attempt: Attempt): BackfillError {
 function classifyState(state: string, error: pg.DatabaseError, attempt: Attempt): BackfillError {
   const message = `${attempt.doing} failed: ${error.message} (SQLSTATE ${state})`
   const details = { cause: error, context: { sqlstate: state } }
-  if (isTemporary(state)) return new DestinationUnavailable(temporaryCode(state), message, details)
+  if (isTemporary(state)) {
+    return new DestinationUnavailable(temporaryCode(state), message, { ...details, hint: temporaryHint(state) })
+  }
   if (state.startsWith('28') || state === '3D000' || state === '3F000') {
     return new ConfigError('database_refused', message, { ...details, hint: 'check "database" in backfill.yaml' })
   }
@@ -87,7 +89,21 @@ function classifyState(state: string, error: pg.DatabaseError, attempt: Attempt)
       : new PromotionConflict('database_privilege', message, { ...details, hint })
   }
   if (attempt.phase === 'setup') return new ConfigError('database_statement', message, details)
-  return new PromotionConflict('promotion_conflict', message, details)
+  return new PromotionConflict('promotion_conflict', message, { ...details, hint: conflictHint })
+}
+
+const conflictHint =
+  'the table changed while the worker ran: mend it, then run "backfill retry --code promotion_conflict"; where rows went with it, "backfill seed --force"'
+
+/** What an operator can do about it. The next run tries again in any case. */
+function temporaryHint(state: string): string {
+  if (state === '53100') return "make room on the database's disk"
+  if (state === '53300') return 'end other clients, or raise max_connections or the connection limit of the user'
+  if (state.startsWith('53')) return 'the database is short of memory or of another resource of its own'
+  if (state === '25006') return 'let the database be written to again, or name the one that is in backfill.yaml'
+  if (state.startsWith('40') || state === '55P03') return 'look in pg_stat_activity who holds locks on the table'
+  if (state === '57014') return 'look in pg_stat_activity what the table waits for; a statement may take two minutes'
+  return 'see that the database runs; the next run goes on'
 }
 
 /** Lost or refused connection, no room, contention, time-outs, read-only after a fail-over, failures of the server itself. */

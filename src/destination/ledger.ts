@@ -37,6 +37,7 @@ interface LedgerRow {
 }
 interface OpenedRow extends LedgerRow {
   readonly has_held: boolean
+  readonly last_proven: string | null
 }
 
 // cursor and loop as text: the driver's own parser would round what is beyond 2^53.
@@ -52,7 +53,9 @@ select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[
 on conflict (task) do update set epoch = greatest(l.epoch + 1, excluded.epoch), claimed_at = now()
 where l.source = excluded.source and l.stream = excluded.stream and l.partition = excluded.partition
 returning ${ledgerColumns}, exists (select from backfill.held h
-  where h.source = l.source and h.stream = l.stream and h.partition = l.partition) as has_held`,
+  where h.source = l.source and h.stream = l.stream and h.partition = l.partition) as has_held, (select p.walk_received from backfill.ledger p
+  where p.source = l.source and p.stream = l.stream and p.partition = l.partition and p.done and p.proof = 'proven' and p.task <> l.task
+  order by p.finished_at desc limit 1) as last_proven`,
 }
 
 const ledgerRead = {
@@ -86,7 +89,10 @@ export async function openLedger(
     leases.map(({ epoch }) => epoch),
   ])
   await commit(connection)
-  return answer.rows.map((row) => ({ checkpoint: toCheckpoint(row), hasHeld: row.has_held }))
+  return answer.rows.map((row) => {
+    const lastProven = row.last_proven === null ? null : Number(row.last_proven)
+    return { checkpoint: { ...toCheckpoint(row), lastProven }, hasHeld: row.has_held }
+  })
 }
 
 /** The row of a task as committed last; null where there is none. */

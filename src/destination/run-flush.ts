@@ -112,7 +112,8 @@ async function adoptOrYield({ checkpoint }: FlushOrder, tools: FlushTools): Prom
     )
   }
   if (found.epoch === checkpoint.epoch && found.sequence === checkpoint.sequence + 1) {
-    return { checkpoint: found, totals: subtractTotals(found.totals, checkpoint.totals) }
+    // What only the claim asked for stays.
+    return { checkpoint: { ...checkpoint, ...found }, totals: subtractTotals(found.totals, checkpoint.totals) }
   }
   const fact = `epoch ${found.epoch} and sequence ${found.sequence}, expected ${checkpoint.epoch} and ${checkpoint.sequence}`
   throw new FencedError(`flush task ${task} found ${fact}`, { context: { task, epoch: found.epoch } })

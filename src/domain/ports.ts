@@ -312,6 +312,8 @@ export interface Checkpoint {
   /** Of all walks of the task. */
   readonly totals: Totals
   readonly requests: number
+  /** Rows of the last walk of the same partition, by an earlier task, that ended proven; null where there was none. Absent where the ledger was not asked. */
+  readonly lastProven?: number | null
 }
 /** One pass through a partition. */
 export interface Walk {

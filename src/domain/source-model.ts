@@ -189,7 +189,14 @@ export interface AnswerShape {
   readonly contentTypes: readonly string[]
   /** A non-null value here (or the value given) inside a 2xx means an error. */
   readonly errors: readonly AnswerError[]
+  /** What a good answer says of itself, and must say truly: another one belongs to another partition, page or day. */
+  readonly expect: readonly Expectation[]
   readonly csv: { readonly delimiter: string; readonly header: boolean; readonly columns: readonly string[] }
+}
+/** The value at this place of an answer is the template's. Left out where the walk's first request has no cursor that it could name. */
+export interface Expectation {
+  readonly from: Extract
+  readonly is: Template
 }
 export interface AnswerError {
   readonly path: JsonPath
@@ -265,6 +272,8 @@ export interface StreamSettings {
   readonly maxAnswerBytes: number
   /** Age at which an unfinished walk is started again. */
   readonly maxWalkAgeMs: number
+  /** Part of the rows of the partition's last proven walk that a walk may lack and still be called proven, 0 to 1. */
+  readonly maxShrink: number
   /** Fate of a status, beside the defaults: 5xx and 408 retry, 3xx and other 4xx dead, refusals budget. */
   readonly statuses: Readonly<Record<string, Fate>>
 }

@@ -181,7 +181,7 @@ async function tryRequest<T>(
     caller.onRequest()
     const limits = { timeoutMs, maxBytes: stream.settings.maxAnswerBytes, signal }
     const answer = await dependencies.transport.send(request, limits)
-    retryAfterMs = readRetryAfter(answer.headers['retry-after'], clock.now())
+    retryAfterMs = readRetryAfter(answer.headers, clock.now())
     outcome = judge(answer, request, caller)
   } catch (error) {
     outcome = error instanceof Refusal ? { kind: 'refused' } : { kind: 'failed', error: named(error, request) }

@@ -91,7 +91,8 @@ export function isSameJson(a: Json, b: Json): boolean {
   return typeof a === typeof b && textOf(a) === textOf(b) && (a === null) === (b === null)
 }
 
-function textOf(value: Json | undefined): string {
+/** As it would stand in a sentence: text as it is, everything else as JSON; nothing for what is absent or null. */
+export function textOf(value: Json | undefined): string {
   if (value === undefined || value === null) return ''
   if (typeof value !== 'object') return String(value)
   return JSON.stringify(value, (_, part: unknown) =>

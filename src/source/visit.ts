@@ -1,19 +1,29 @@
 // Owns asking for one partition: its requests built, sent, and read as pages or as counts. Knows nothing of the order of pages.
 import { createHash } from 'node:crypto'
-import type { BackfillError } from '../domain/errors.js'
+import { type BackfillError, SourceUnavailable } from '../domain/errors.js'
 import type { Json } from '../domain/json.js'
 import { valueAt } from '../domain/json.js'
 import type { KeyText, SourceCount, WalkStart } from '../domain/ports.js'
-import type { AnswerShape, ConfirmRequest, CountRule, EndError, RequestShape, Stream } from '../domain/source-model.js'
+import type {
+  AnswerShape,
+  ConfirmRequest,
+  CountRule,
+  EndError,
+  Extract,
+  RequestShape,
+  Stream,
+} from '../domain/source-model.js'
+import { expandTemplate, parseTemplate } from '../domain/template.js'
 import type { Decoded, DecodeOptions } from './decode.js'
 import { decode, tryJson } from './decode.js'
 import { acceptedEncodings } from './decompress.js'
+import { cleanLine } from './excerpt.js'
 import type { Caller, ExchangeDependencies } from './exchange.js'
 import { answerError, exchange } from './exchange.js'
 import type { PageReply } from './pager.js'
 import type { RequestParts, Step } from './request.js'
 import { buildRequest, firstStep } from './request.js'
-import { countBy, errorInside, isSameJson, rowsOf } from './rows.js'
+import { countBy, errorInside, extract, isSameJson, rowsOf, textOf } from './rows.js'
 import { secretsOf } from './secrets.js'
 import type { WireAnswer } from './transport.js'
 import type { Asking } from './walk.js'
@@ -47,7 +57,8 @@ export function createVisit(start: PartitionStart, options: VisitOptions): Visit
     parts,
     askPage: async (step, asking) => {
       const request = buildRequest(parts, step)
-      const reading = { stream: start.stream, address: request.address, clean: parts.secrets.clean }
+      const expected = expectationsAt(parts, start.stream, step.cursor)
+      const reading = { stream: start.stream, address: request.address, clean: parts.secrets.clean, expected }
       const readers = {
         read: (answer: WireAnswer) => readPage(answer, reading),
         readError: (answer: WireAnswer) => (asking.isFirst ? null : readPastEnd(answer, reading)),
@@ -56,7 +67,7 @@ export function createVisit(start: PartitionStart, options: VisitOptions): Visit
     },
     askCount: async (rule, shape, asking) => {
       const request = buildRequest({ ...parts, shape }, firstStep)
-      const reading = { stream: start.stream, address: request.address, clean: parts.secrets.clean }
+      const reading = { stream: start.stream, address: request.address, clean: parts.secrets.clean, expected: [] }
       const readers = { read: (answer: WireAnswer) => readCount(answer, rule, reading), readError: () => null }
       return await exchange(request, callerOf(asking, readers), options.dependencies)
     },
@@ -64,7 +75,7 @@ export function createVisit(start: PartitionStart, options: VisitOptions): Visit
       // The key's columns stand beside the dimensions; where both have a name, they hold the same value.
       const scope = { ...parts.scope, partition: { ...parts.scope.partition, ...key } }
       const request = buildRequest({ ...parts, shape, scope }, firstStep)
-      const reading = { stream: start.stream, address: request.address, clean: parts.secrets.clean }
+      const reading = { stream: start.stream, address: request.address, clean: parts.secrets.clean, expected: [] }
       const readers = {
         read: (answer: WireAnswer) => {
           refuseErrorInside(decode(answer, { shape: { ...start.stream.answer, format: 'json' }, ...reading }), reading)
@@ -102,6 +113,35 @@ interface Reading {
   /** Method and address without secrets. */
   readonly address: string
   readonly clean: (text: string) => string
+  readonly expected: readonly Expected[]
+}
+/** What the answer to one request must say of itself. */
+interface Expected {
+  readonly from: Extract
+  readonly text: string
+}
+
+function expectationsAt(parts: RequestParts, stream: Stream, cursor: string | null): readonly Expected[] {
+  return stream.answer.expect
+    .filter(({ is }) => cursor !== null || !parseTemplate(is).some(({ kind }) => kind === 'cursor'))
+    .map(({ from, is }) => ({ from, text: expandTemplate(is, { ...parts.scope, cursor }) }))
+}
+
+/** @throws SourceUnavailable: what answered may be a cache or a neighbour's mistake, and another try may get the right answer. */
+function refuseOther(answer: Pick<WireAnswer, 'headers'>, { root }: Decoded, reading: Reading): void {
+  for (const { from, text } of reading.expected) {
+    const found = textOf(extract({ headers: answer.headers, root }, from))
+    if (found === text) continue
+    const place = 'header' in from ? `header ${from.header}` : from.path.join('.')
+    const fact = found === '' ? 'nothing' : `"${cleanLine(reading.clean(found))}"`
+    throw new SourceUnavailable(
+      'other_answer',
+      `read ${reading.address} found ${fact} at ${place}, expected "${text}"`,
+      {
+        hint: 'the source answered something else than it was asked; where its words only differ, correct "expect" of the answer',
+      },
+    )
+  }
 }
 
 function readPage(answer: WireAnswer, reading: Reading): PageReply {
@@ -109,6 +149,7 @@ function readPage(answer: WireAnswer, reading: Reading): PageReply {
   const decodeAgain = () => decode(answer, { shape: stream.answer, ...reading })
   const decoded = decodeAgain()
   refuseErrorInside(decoded, reading)
+  refuseOther(answer, decoded, reading)
   const rowsIn = (from: Decoded) => rowsOf(from, { shape: stream.answer, address })
   return {
     ...replyOf(answer, reading),

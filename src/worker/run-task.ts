@@ -32,7 +32,7 @@ import { isOwnFault } from './fate.js'
 import { Flusher } from './flusher.js'
 import { linkAbort } from './linked-abort.js'
 import { endOfWalk } from './prune.js'
-import { freshWalk, proofOf, sourceLoop, walkAfter, walkToGoOn } from './walk.js'
+import { freshWalk, hasShrunk, proofOf, sourceLoop, walkAfter, walkToGoOn } from './walk.js'
 
 export interface TaskDeps {
   readonly source: Source
@@ -66,6 +66,8 @@ export interface TaskEnd {
   readonly received: number
   /** Raw rows that were promoted in this lease. */
   readonly fresh: number
+  /** Rows of the partition's last proven walk, where this one ended unproven with far fewer; null otherwise. */
+  readonly shrunkFrom: number | null
 }
 
 /** Connection losses in a row, without a flush between, before the database counts as gone. */
@@ -88,6 +90,7 @@ export async function runTask(lease: Lease, opened: Checkpoint, deps: TaskDeps):
     received: checkpoint.walk?.received ?? 0,
     fresh: checkpoint.totals.received - opened.totals.received,
     hasProgress: checkpoint.sequence > opened.sequence,
+    shrunkFrom: shrunkFrom(checkpoint, opened, deps.stream),
   })
   for (let losses = 1; ; losses += 1) {
     const before = checkpoint.sequence
@@ -109,9 +112,16 @@ export async function runTask(lease: Lease, opened: Checkpoint, deps: TaskDeps):
   }
 }
 
-/** What one table or row did to its flush is not healed by another connection. */
+function shrunkFrom(checkpoint: Checkpoint, { lastProven }: Checkpoint, { settings }: Stream): number | null {
+  const { walk, proof } = checkpoint
+  if (walk === null || proof !== 'unproven' || typeof lastProven !== 'number') return null
+  return hasShrunk(walk, lastProven, settings.maxShrink) ? lastProven : null
+}
+
+/** What one table or row did to its flush is not healed by another connection, nor is a full disk or a database that must not be written. */
 function isConnectionLost(error: unknown): boolean {
-  return error instanceof DestinationUnavailable && !isOwnFault(error)
+  if (!(error instanceof DestinationUnavailable) || isOwnFault(error)) return false
+  return error.context.sqlstate !== '53100' && error.context.sqlstate !== '25006'
 }
 
 async function reopen(lease: Lease, deps: TaskDeps, losses: number): Promise<Checkpoint | Error> {
@@ -229,8 +239,22 @@ class TaskRun {
     const walk = (await this.#flusher.drain()).walk ?? this.#walk
     const atEnd = await this.#countAtEnd()
     const proof = proofOf(walk, atEnd)
-    await this.#flusher.finish(proof === 'proven' ? await this.#heldAgainstTable(walk) : proof, atEnd)
+    await this.#flusher.finish(proof === 'proven' ? await this.#heldAgainstPast(walk) : proof, atEnd)
     return true
+  }
+
+  /** An answer that is empty, or nearly, where there was plenty: the source's count agrees with it, and both may be wrong. */
+  async #heldAgainstPast(walk: Walk): Promise<Proof> {
+    const { stream } = this.#deps
+    const { lastProven } = this.checkpoint
+    if (!hasShrunk(walk, lastProven, stream.settings.maxShrink)) return await this.#heldAgainstTable(walk)
+    this.#deps.log('warn', 'walk shrank', {
+      stream: `${stream.source}.${stream.name}`,
+      partition: this.#deps.partition,
+      received: walk.received,
+      last_proven: lastProven,
+    })
+    return 'unproven'
   }
 
   /** The end of a walk that may delete: it knows every key it brought, so a repeat shows wherever it came. */

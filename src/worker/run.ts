@@ -13,6 +13,7 @@ export class Run {
   readonly deadlineAt: number | null
   readonly died: Died[] = []
   readonly differing: WorkerReport['differing'][number][] = []
+  readonly shrunk: WorkerReport['shrunk'][number][] = []
   readonly refused: WorkerReport['refused'][number][] = []
   readonly closed = new Map<string, number>()
   done = 0

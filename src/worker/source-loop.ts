@@ -168,6 +168,7 @@ export class SourceLoop {
         hasProgress: false,
         received: 0,
         fresh: 0,
+        shrunkFrom: null,
       }
       this.#conclude(lease, end, 0)
       return null
@@ -321,6 +322,8 @@ export class SourceLoop {
       const { expected } = outcome.progress
       if (outcome.proof === 'differs')
         this.#run.differing.push({ task: outcome.lease.task, received: end.received, expected })
+      if (end.shrunkFrom !== null)
+        this.#run.shrunk.push({ task: outcome.lease.task, received: end.received, before: end.shrunkFrom })
       this.#run.closed.delete(this.#name)
     }
     if (outcome.kind === 'later' && outcome.code !== 'over_budget') this.#run.retrying += 1

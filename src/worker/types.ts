@@ -69,6 +69,8 @@ export interface WorkerReport {
   }[]
   /** Walks that ended in this run with other rows than the source counts (`backfill verify` says which side lacks what). */
   readonly differing: readonly { readonly task: Task; readonly received: number; readonly expected: number | null }[]
+  /** Walks that ended unproven because they brought far fewer rows than the partition's last proven walk (`max_shrink`). */
+  readonly shrunk: readonly { readonly task: Task; readonly received: number; readonly before: number }[]
   readonly retrying: number
   /** Streams that could not be worked on because their definition does not fit (exit 2). */
   readonly refused: readonly { readonly source: string; readonly stream: string | null; readonly error: Error }[]

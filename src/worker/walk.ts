@@ -98,3 +98,8 @@ export function proofOf(walk: Walk, atEnd: SourceCount | null): Proof {
   const [least, most] = [Math.min(atStart, atEnd.value), Math.max(atStart, atEnd.value)]
   return walk.received >= least && walk.received <= most ? 'unproven' : 'differs'
 }
+
+/** True where a walk brought so much less than the last proven one of its partition that its own count is not enough to believe it. */
+export function hasShrunk(walk: Walk, lastProven: number | null | undefined, maxShrink: number): boolean {
+  return typeof lastProven === 'number' && walk.received < lastProven * (1 - maxShrink)
+}

@@ -277,6 +277,7 @@ async function report(run: Run, options: WorkerOptions, deps: WorkerDeps): Promi
     done: run.done,
     died: run.died,
     differing: run.differing,
+    shrunk: run.shrunk,
     retrying: run.retrying,
     refused: run.refused,
     closed,

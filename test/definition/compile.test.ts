@@ -120,6 +120,7 @@ describe('defaults', () => {
       maxPages: 1_000_000,
       maxAnswerBytes: 67_108_864,
       maxWalkAgeMs: 604_800_000,
+      maxShrink: 0.5,
       statuses: {},
     })
   })

@@ -51,6 +51,16 @@ streams:
     )
   })
 
+  it('is told which place of an answer, and which dimension, "expect" does not know', () => {
+    const { lines } = compileYaml(
+      base.replace('    key: id', "    answer: { expect: { 'a..b': '1', site: '{town}' } }\n    key: id"),
+    )
+    expect(lines).toEqual([
+      'sources/acme.yaml:6  streams.users.answer.expect.site  expected a dimension, found "town"',
+      'sources/acme.yaml:6  streams.users.answer.expect."a..b"  expected a path like meta.site, or "header X-Site", found "a..b"',
+    ])
+  })
+
   it('is not blamed for what follows from another mistake', () => {
     const { lines } = compileYaml(base.replace('id: int,', 'id: { typ: int },'))
     expect(lines).toEqual([

@@ -261,11 +261,15 @@ describe('a status', () => {
     ['-5', null],
     ['soon', null],
     ['2024', 2_024_000],
-  ])('429 with Retry-After %s closes the gate, waits for it and spends no retry', async (value, retryAfterMs) => {
+    // The server's clock is an hour ahead: its date counts from its own time.
+    ['Mon, 01 Jan 2024 01:01:00 GMT', 60_000, 'Mon, 01 Jan 2024 01:00:00 GMT'],
+    ['Mon, 01 Jan 2024 00:01:00 GMT', 60_000, 'no date'],
+  ])('429 with Retry-After %s closes the gate, waits for it and spends no retry', async (...row) => {
+    const [value, retryAfterMs, date = 'Mon, 01 Jan 2024 00:00:00 GMT'] = row
     let refusals = 6
     const server = await serve((_, response) => {
       refusals -= 1
-      if (refusals >= 0) return void response.writeHead(429, { 'retry-after': value }).end('slow down')
+      if (refusals >= 0) return void response.writeHead(429, { 'retry-after': value, date }).end('slow down')
       json(response, rows(0, 1))
     })
     const on = bench()

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import Sqlite from 'better-sqlite3'
 import pg from 'pg'
 import { expect } from 'vitest'
 import { createDatabase, type TestDatabase } from './postgres.js'
@@ -100,13 +101,26 @@ export async function until(isTrue: () => Promise<boolean> | boolean, ms = 20_00
   }
 }
 
+/** What a drained workspace is judged by. */
+export interface Drained {
+  readonly directory: string
+  query<Row extends pg.QueryResultRow>(sql: string): Promise<Row[]>
+}
+export interface Exactness {
+  /** Rows that must be in `backfill.held` and not in the table: `a 3` to its code. */
+  readonly held?: Readonly<Record<string, string>>
+  /** Further tables without a site, each with the rows `<table> 1 … n`. */
+  readonly alsoLoaded?: Readonly<Record<string, number>>
+}
+
 /**
- * The product's promise: each source row is in the stable table exactly once, delta tables are empty, no task is leased by the dead, the ledger calls
- * every walk done.
+ * The product's promise: each source row is in the stable table exactly once, as the source has it, or held with its reason; delta tables are empty; the
+ * ledger calls every walk done and its counts add up to what the source has; every task is done, none is leased, neither by the living nor by the dead.
  */
 export async function expectExactlyOnce(
-  workspace: CliWorkspace,
+  workspace: Drained,
   rows: Readonly<Record<string, number>>,
+  { held = {}, alsoLoaded = {} }: Exactness = {},
 ): Promise<void> {
   const found = await workspace.query<{ site: string; ids: string }>(
     `select site, string_agg(id || '=' || name, ',' order by id) as ids from public.thing group by site order by site`,
@@ -114,13 +128,54 @@ export async function expectExactlyOnce(
   const wanted = Object.entries(rows)
     .filter(([, count]) => count > 0)
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([site, count]) => ({
-      site,
-      ids: Array.from({ length: count }, (_, index) => `${index + 1}=${site} ${index + 1}`).join(','),
-    }))
+    .map(([site, count]) => {
+      const names = namesOf(site, count).map((name, index) => ({ id: index + 1, name }))
+      const stored = names.filter(({ name }) => held[name] === undefined)
+      return { site, ids: stored.map(({ id, name }) => `${id}=${name}`).join(',') }
+    })
   expect(found).toEqual(wanted)
+  for (const [table, count] of Object.entries(alsoLoaded)) {
+    const names = await workspace.query<{ name: string }>(`select name from public.${table} order by id`)
+    expect(names.map(({ name }) => name)).toEqual(namesOf(table, count))
+    expect(await workspace.query(`select 1 from public.delta_${table}`)).toEqual([])
+  }
   expect(await workspace.query('select 1 from public.delta_thing')).toEqual([])
+  const aside = await workspace.query<{ name: string; code: string }>(
+    `select (raw::json ->> 'name') as name, code from backfill.held where stream = 'thing'`,
+  )
+  expect(Object.fromEntries(aside.map(({ name, code }) => [name, code]))).toEqual(held)
+  expect(aside).toHaveLength(Object.keys(held).length)
+  await expectLedger(workspace, { ...rows, ...alsoLoaded })
+  expectQuietQueue(workspace.directory)
+}
+
+function namesOf(what: string, count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `${what} ${index + 1}`)
+}
+
+/** Every walk is done and has met exactly the source's rows, and the counts of each task add up. */
+async function expectLedger(workspace: Drained, rows: Readonly<Record<string, number>>): Promise<void> {
   expect(await workspace.query('select task from backfill.ledger where not done')).toEqual([])
-  const status = (await workspace.json('status')) as { streams: { leased: number; ready: number; dead: number }[] }
-  for (const stream of status.streams) expect(stream).toMatchObject({ leased: 0, ready: 0, dead: 0 })
+  const sums = 'created + updated + unchanged + held + duplicates'
+  expect(await workspace.query(`select task from backfill.ledger where received <> ${sums}`)).toEqual([])
+  const walks = await workspace.query<{ what: string; received: string }>(
+    `select distinct on (stream, partition) coalesce(partition::json ->> 'site', stream) as what, walk_received as received
+     from backfill.ledger order by stream, partition, finished_at desc`,
+  )
+  const received = Object.fromEntries(walks.map((walk) => [walk.what, Number(walk.received)]))
+  expect(received).toEqual(rows)
+}
+
+/** No task is open, and no lease is left; asked of the file itself, because `status` would hide a mistake of its own. */
+function expectQuietQueue(directory: string): void {
+  const queue = new Sqlite(join(directory, 'queue.db'), { readonly: true })
+  try {
+    const open = queue.prepare(`select number, state, code, message from task where state not in ('done', 'cancelled')`)
+    expect(open.all()).toEqual([])
+    expect(queue.prepare('select number from task where leased_at is not null').all()).toEqual([])
+    const counters = 'select sum(ready) as ready, sum(leased) as leased, sum(dead) as dead from stream'
+    expect(queue.prepare(counters).get()).toEqual({ ready: 0, leased: 0, dead: 0 })
+  } finally {
+    queue.close()
+  }
 }

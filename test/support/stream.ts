@@ -14,6 +14,7 @@ export const settings: StreamSettings = {
   maxPages: 1_000,
   maxAnswerBytes: 64 * 1024 * 1024,
   maxWalkAgeMs: 86_400_000,
+  maxShrink: 0.5,
   statuses: {},
 }
 
@@ -31,6 +32,7 @@ export function makeStream(overrides: Partial<Stream> = {}): Stream {
       shape: 'auto',
       header: null,
       contentTypes: [],
+      expect: [],
       errors: [],
       csv: { delimiter: ',', header: true, columns: [] },
     },

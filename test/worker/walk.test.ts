@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { AnswerInvalid } from '../../src/domain/errors.js'
 import type { Checkpoint, Page, SourceCount, Walk } from '../../src/domain/ports.js'
 import { noTotals } from '../../src/domain/task.js'
-import { proofOf, sourceLoop, walkAfter, walkToGoOn } from '../../src/worker/walk.js'
+import { hasShrunk, proofOf, sourceLoop, walkAfter, walkToGoOn } from '../../src/worker/walk.js'
 import { makeStream } from '../support/stream.js'
 
 const fresh = { id: 'new', now: 1_000_000 }
@@ -121,5 +121,19 @@ describe('proofOf', () => {
     ['a key that came twice', { ...ended, distinct: 299 }, exactly(300), 'differs'],
   ] as const)('%s', (...[, of, atEnd, proof]) => {
     expect(proofOf(of, atEnd)).toBe(proof)
+  })
+})
+
+describe('hasShrunk', () => {
+  it.each([
+    [300, 600, 0.5, false],
+    [299, 600, 0.5, true],
+    [0, 600, 0.5, true],
+    [0, 600, 1, false],
+    [599, 600, 0, true],
+    [0, null, 0, false],
+    [0, undefined, 0, false],
+  ])('%s rows after %s, of which %s may be gone: %s', (...[received, lastProven, maxShrink, expected]) => {
+    expect(hasShrunk({ ...walk, received }, lastProven, maxShrink)).toBe(expected)
   })
 })

@@ -220,7 +220,7 @@ function exitCodeOf(report: WorkerReport, stop: Stop): number {
   if (report.refused.some(({ error }) => failureOf(error).exitCode === exitCodes.bug)) return exitCodes.bug
   if (failure === exitCodes.usage || report.refused.length > 0) return exitCodes.usage
   if (failure !== null) return exitCodes.temporary
-  if (report.died.length > 0 || report.differing.length > 0) return exitCodes.attention
+  if (report.died.length > 0 || report.differing.length > 0 || report.shrunk.length > 0) return exitCodes.attention
   return stop.exitCode() ?? exitCodes.done
 }
 

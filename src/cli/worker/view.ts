@@ -24,7 +24,18 @@ export function summaryLines(report: WorkerReport, now: number): readonly string
 
 /** A line on stderr for what newly went wrong: cron mails it. */
 export function newsLines(report: WorkerReport): readonly string[] {
-  return [...deathLines(report), ...differenceLines(report)]
+  return [...deathLines(report), ...differenceLines(report), ...shrinkLines(report)]
+}
+
+function shrinkLines({ shrunk }: WorkerReport): readonly string[] {
+  const [first] = shrunk
+  if (first === undefined) return []
+  const { task, received, before } = first
+  const others = shrunk.length === 1 ? '' : ` and ${plural(shrunk.length - 1, 'other')}`
+  const fact = `ended with ${plural(received, 'row')} where its last proven walk had ${count(before)}`
+  return [
+    `${labelOf(task)}${others} ${fact}, and is not called proven; look at the source, then "backfill seed --force" walks it again ("max_shrink" says how much may go)`,
+  ]
 }
 
 function differenceLines({ differing }: WorkerReport): readonly string[] {
