@@ -1,9 +1,9 @@
 /**
- * Puts dead tasks back: the only way from dead to ready. Owns no state; the queue's transaction is all that happens. A retried task keeps its id and
+ * Puts dead tasks back, the only way from dead to ready, or gives them up for good. Owns no state; the queue's transaction is all that happens. A retried task keeps its id and
  * goes on where its ledger row stands.
  */
 import { ConfigError } from '../domain/errors.js'
-import type { Queue, TaskFilter } from '../domain/ports.js'
+import type { Queue, RetrySelection, TaskFilter } from '../domain/ports.js'
 import type { Task } from '../domain/task.js'
 
 export interface RetryRequest {
@@ -15,19 +15,30 @@ export interface RetryRequest {
   readonly all: boolean
 }
 
+/** The selected dead tasks are given up for good: cancelled, with a note. Answers them. @throws as {@link retry} */
+export async function dismiss(
+  request: RetryRequest & { readonly note: string | null },
+  deps: { readonly queue: Queue },
+): Promise<readonly Task[]> {
+  return deps.queue.dismiss(await selectionOf(request, deps.queue), request.note)
+}
+
 /**
  * Answers the tasks that moved.
  * @throws ConfigError `no_selector` without `--task`, `--code` or `--all`; `unknown_task` where a named task does not exist or is not dead.
  */
 export async function retry(request: RetryRequest, deps: { readonly queue: Queue }): Promise<readonly Task[]> {
-  const { filter, tasks, codes, all } = request
+  return deps.queue.retry(await selectionOf(request, deps.queue))
+}
+
+async function selectionOf({ filter, tasks, codes, all }: RetryRequest, queue: Queue): Promise<RetrySelection> {
   if (tasks === null && codes === null && !all) {
     throw new ConfigError('no_selector', 'retry needs to be told which dead tasks', {
       hint: 'name them with --task or --code, or type --all',
     })
   }
-  const ids = tasks === null ? null : await Promise.all(tasks.map((name) => deadTaskId(name, deps.queue)))
-  return deps.queue.retry({ filter, tasks: ids, codes })
+  const ids = tasks === null ? null : await Promise.all(tasks.map((name) => deadTaskId(name, queue)))
+  return { filter, tasks: ids, codes }
 }
 
 async function deadTaskId(name: string, queue: Queue): Promise<string> {

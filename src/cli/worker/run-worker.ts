@@ -102,6 +102,7 @@ async function work(asked: WorkerAsked, { opened, queue, signal, lost, stop }: W
     {
       queue,
       budget: queue.budget,
+      controls: queue.controls,
       clock: systemClock,
       log,
       open: async (budget) => {
@@ -219,7 +220,7 @@ function exitCodeOf(report: WorkerReport, stop: Stop): number {
   if (report.refused.some(({ error }) => failureOf(error).exitCode === exitCodes.bug)) return exitCodes.bug
   if (failure === exitCodes.usage || report.refused.length > 0) return exitCodes.usage
   if (failure !== null) return exitCodes.temporary
-  if (report.died.length > 0 || report.differing.length > 0) return exitCodes.attention
+  if (report.died.length > 0 || report.differing.length > 0 || report.parked.length > 0) return exitCodes.attention
   return stop.exitCode() ?? exitCodes.done
 }
 

@@ -24,7 +24,11 @@ export function summaryLines(report: WorkerReport, now: number): readonly string
 
 /** A line on stderr for what newly went wrong: cron mails it. */
 export function newsLines(report: WorkerReport): readonly string[] {
-  return [...deathLines(report), ...differenceLines(report)]
+  return [...deathLines(report), ...differenceLines(report), ...report.parked.map(parkedLine)]
+}
+
+function parkedLine({ source, until, code, message }: WorkerReport['parked'][number]): string {
+  return `${source} is parked until ${clockText(until, Date.now())} (${code}: ${clean(message)}); run "backfill status"`
 }
 
 function differenceLines({ differing }: WorkerReport): readonly string[] {
