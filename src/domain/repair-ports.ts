@@ -25,6 +25,16 @@ export interface LedgerTask {
   readonly isNewest: boolean
 }
 
+/** The database's side. @throws as Destination. */
+export interface LedgerReader {
+  /** Every task of the ledger in the order of its creation, a thousand at a time, as of one moment. */
+  eachLedgerTask(take: (tasks: readonly LedgerTask[]) => Promise<void>): Promise<void>
+  /** Of these tasks, those that the ledger calls done. */
+  doneTasks(ids: readonly string[]): Promise<ReadonlySet<string>>
+  /** Which queue the database is bound to, and the folder of its workspace; null: to none. */
+  boundQueue(): Promise<{ readonly queue: string; readonly workspace: string } | null>
+}
+
 /** What becomes of a ledger row in the queue. */
 export type RestoreVerdict =
   /** Its partition has moved whole. */
@@ -70,6 +80,9 @@ export interface QueueRepair {
   doneAfter(after: number, limit: number): Promise<readonly { readonly number: number; readonly id: string }[]>
   /** done → ready, for tasks whose rows the database does not have any more. Answers how many moved. */
   reopen(ids: readonly string[]): Promise<number>
+  /** When the queue was last held against the database, Unix ms; null: never. */
+  comparedAt(): Promise<number | null>
+  noteCompared(): Promise<void>
   /** Which of two runs began first, as far as the queue knows them: negative where `a` did; null where it does not know one. */
   compareRuns(a: string, b: string): Promise<number | null>
 }

@@ -119,6 +119,9 @@ function createQueue(store: Store, options: QueueOptions): Omit<OpenQueue, 'id' 
       lastDone: async (limit) => store.read(() => lastDone(store, limit)),
       doneAfter: async (after, limit) => store.read(() => doneTasksAfter(store, after, limit)),
       reopen: async (ids) => change((tally) => reopenTasks(store, ids, { names, tally, dayOf })),
+      comparedAt: async () => store.read(() => Number(readMeta(store, 'stores_compared_at') ?? Number.NaN) || null),
+      noteCompared: async () =>
+        store.write(() => writeMeta(store, 'stores_compared_at', String(Math.floor(store.clock.now())))),
       compareRuns: async (a, b) => store.read(() => compareRuns(store, a, b)),
     },
   }

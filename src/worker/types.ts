@@ -32,6 +32,8 @@ export interface WorkerDeps {
   readonly log: Log
   /** Loads the HTTP client and connects to Postgres; called only when something is due. The given budget is the one to use. */
   readonly open: (budget: Budget) => Promise<{ readonly destination: Destination; readonly client: SourceClient }>
+  /** Holds the queue against the database where nothing is due; true: it made tasks ready. Absent: never. */
+  readonly compareStores?: () => Promise<boolean>
   readonly onEvent: (event: WorkerEvent) => void
   /** 0 to below 1, for jitter. */
   readonly random: () => number

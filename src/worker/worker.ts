@@ -30,7 +30,8 @@ export async function runWorker(options: WorkerOptions, deps: WorkerDeps): Promi
     await deps.controls.adjustToClock()
     await reclaim(run, options, deps)
     await startRounds(options, deps)
-    if (await hasDueWork(options, deps)) await workWithTimers(run, options, { ...deps, budget })
+    const isDue = (await hasDueWork(options, deps)) || ((await deps.compareStores?.()) ?? false)
+    if (isDue) await workWithTimers(run, options, { ...deps, budget })
   } catch (error) {
     run.fail(asError(error))
   }
