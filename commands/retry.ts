@@ -4,14 +4,15 @@ import { WorkspaceCommand } from '../src/cli/workspace-command.js'
 import { ConfigError } from '../src/domain/errors.js'
 
 export default class Retry extends WorkspaceCommand {
-  static override summary = 'put dead tasks back'
+  static override summary = 'put dead tasks back, or dismiss them'
   static override description =
-    'a task keeps its id and goes on where its walk stands. one of --task, --code and --all must be typed; streams and dimensions narrow it.'
+    'a task keeps its id and goes on where its walk stands. one of --task, --code and --all must be typed; streams and dimensions narrow it.\nwith --dismiss they are cancelled instead: they count as wrong no more, and are never tried again.'
   static override examples = [
     '<%= config.bin %> <%= command.id %> --task 17',
     '<%= config.bin %> <%= command.id %> acme.users --code not_found',
     '<%= config.bin %> <%= command.id %> --all',
     '<%= config.bin %> <%= command.id %> --task 17 --agree',
+    '<%= config.bin %> <%= command.id %> --dismiss --task 17 --note "closed in 2019"',
   ]
   static override flags = {
     task: Flags.string({
@@ -29,7 +30,10 @@ export default class Retry extends WorkspaceCommand {
     all: Flags.boolean({ summary: 'all the dead' }),
     agree: Flags.boolean({
       summary: 'agree to the deletion that stopped them (prune_too_many, prune_empty)',
+      exclusive: ['dismiss'],
     }),
+    dismiss: Flags.boolean({ summary: 'give them up for good instead' }),
+    note: Flags.string({ summary: 'why they are dismissed, for whoever reads status', helpValue: 'TEXT' }),
     resume: Flags.boolean({ hidden: true }),
   }
 
@@ -37,7 +41,12 @@ export default class Retry extends WorkspaceCommand {
     const reading = await this.read(Retry)
     if (reading.flags.resume) {
       throw new ConfigError('resume', 'read --resume found nothing to do: the worker resumes by itself', {
-        hint: 'run "backfill worker"; for dead tasks "backfill retry --task N", "--code CODE" or "--all"',
+        hint: 'run "backfill worker"; for dead tasks "backfill retry --task N", "--code CODE" or "--all"; for a paused source "backfill resume SOURCE"',
+      })
+    }
+    if (reading.flags.note !== undefined && !reading.flags.dismiss) {
+      throw new ConfigError('usage', 'read --note found no --dismiss', {
+        hint: 'a note is kept for dismissed tasks only: add --dismiss, or leave --note out',
       })
     }
     const { runRetry } = await import('../src/cli/retry/run-retry.js')

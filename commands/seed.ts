@@ -11,6 +11,7 @@ export default class Seed extends WorkspaceCommand {
     '<%= config.bin %> <%= command.id %> acme',
     '<%= config.bin %> <%= command.id %> acme.users --dry-run',
     '<%= config.bin %> <%= command.id %> acme.users --from-file ids.txt --priority 10',
+    '<%= config.bin %> <%= command.id %> --from-ledger --dry-run',
   ]
   static override flags = {
     'from-file': Flags.string({
@@ -46,6 +47,14 @@ export default class Seed extends WorkspaceCommand {
       parse: async (text) => positive('--max-requests', text, 0),
     })(),
     'page-size': pageSizeFlag,
+    'from-ledger': Flags.boolean({
+      summary: 'rebuild a lost queue.db from the database: what is done, and where each walk stands; asks no source',
+      exclusive: ['from-file', 'force', 'order', 'priority'],
+    }),
+    adopt: Flags.boolean({
+      summary: 'take a database over that the queue of another folder is bound to',
+      dependsOn: ['from-ledger'],
+    }),
   }
 
   protected override async perform(stop: Stop): Promise<number> {

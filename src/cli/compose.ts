@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { systemClock } from '../clock/system-clock.js'
 import { ConfigError } from '../domain/errors.js'
 import type { Budget, Destination, Log, Queue, SourceClient, WorkspaceLock } from '../domain/ports.js'
+import type { LedgerReader } from '../domain/repair-ports.js'
 import type { Workspace } from '../domain/workspace-model.js'
 import { type EventLog, openLog } from '../log/log.js'
 import { redactor } from '../log/redact.js'
@@ -38,7 +39,7 @@ export function checkQueueFile(workspace: Workspace): void {
   const found = statSync(workspace.queueFile, { throwIfNoEntry: false })
   if (found === undefined) {
     throw new ConfigError('no_queue', `open "${workspace.queueFile}" found no queue`, {
-      hint: 'run "backfill seed SOURCE" to make one; where there was one, restore it from a backup',
+      hint: 'run "backfill seed SOURCE" to make one; where there was one, rebuild it with "backfill seed --from-ledger"',
     })
   }
   const uid = process.getuid?.()
@@ -88,16 +89,11 @@ const mostConnections = 8
  * caller closes the destination.
  * @throws ConfigError `no_database`, `wrong_database`, `second_workspace`; DestinationUnavailable
  */
-export async function openDestination(workspace: Workspace, needs: DestinationNeeds): Promise<Destination> {
-  const { connectDestination } = await import('../destination/connect-destination.js')
-  const destination = await connectDestination({
-    config: await databaseConfig(workspace, needs),
-    deltaPrefix: workspace.deltaPrefix,
-    log: needs.log,
-    clock: systemClock,
-    signal: needs.signal,
-    maxConnections: mostConnections,
-  })
+export async function openDestination(
+  workspace: Workspace,
+  needs: DestinationNeeds,
+): Promise<Destination & { readonly ledger: LedgerReader }> {
+  const destination = await connectUnbound(workspace, needs)
   try {
     await needs.queue.bindDatabase(destination.databaseId)
     await destination.bindQueue(needs.queue.id, { workspace: workspace.directory, adopt: needs.adopt === true })
@@ -106,6 +102,22 @@ export async function openDestination(workspace: Workspace, needs: DestinationNe
     await destination.close()
     throw error
   }
+}
+
+/** The database of the workspace, whichever queue it is bound to: only for who is about to bind it. The caller closes it. */
+export async function connectUnbound(
+  workspace: Workspace,
+  needs: Pick<DestinationNeeds, 'opened' | 'log' | 'signal'>,
+): Promise<Destination & { readonly ledger: LedgerReader }> {
+  const { connectDestination } = await import('../destination/connect-destination.js')
+  return connectDestination({
+    config: await databaseConfig(workspace, needs),
+    deltaPrefix: workspace.deltaPrefix,
+    log: needs.log,
+    clock: systemClock,
+    signal: needs.signal,
+    maxConnections: mostConnections,
+  })
 }
 
 /** What the Postgres driver connects with; an embedded server is started where none runs. @throws ConfigError where backfill.yaml names no database. */

@@ -49,6 +49,15 @@ export const streamArgs = {
   }),
 }
 
+/** `SOURCE[.STREAM] …`, at least one: what holds tasks back is never guessed. */
+export const controlArgs = {
+  'source[.stream]': Args.string({
+    multiple: true,
+    required: true,
+    description: 'a source, or one stream of it; several allowed',
+  }),
+}
+
 /** A whole number of at least `least`. @throws ConfigError */
 export function positive(flag: string, text: string, least = 1): number {
   const value = readCount(text)

@@ -16,7 +16,7 @@ import { type CompiledStream, compileStream, requestHash } from './compile-strea
 import { checkTemplate, checkTemplates } from './compile-templates.js'
 import type { DefinitionDocument, Mistakes } from './document.js'
 import { checkConfig, type OwnConfig, readConfig } from './own-config.js'
-import type { SettingsLayer } from './settings.js'
+import { parkRules, type SettingsLayer, type SourceLayer } from './settings.js'
 import { type SourceDraft, sourceSchema } from './source-schema.js'
 import { validate } from './validate.js'
 import type { SourceOverride } from './workspace-schema.js'
@@ -25,7 +25,7 @@ export interface CompileOptions {
   readonly mistakes: Mistakes
   readonly tables: TableNaming
   /** `defaults` of backfill.yaml. */
-  readonly defaults: SettingsLayer
+  readonly defaults: SettingsLayer & SourceLayer
   /** The source's entry in backfill.yaml, as checked; null where it is not listed. */
   readonly override: SourceOverride | null
   /** backfill.yaml itself; where the source's entry is, or would be, is `sources.<name>` in it. */
@@ -74,6 +74,7 @@ function compileDraft(draft: SourceDraft, document: DefinitionDocument, options:
     baseUrl: base.baseUrl,
     headers: base.headers,
     budget,
+    park: parkRules([options.defaults, draft, options.override ?? {}]),
     dimensions,
     config: config.scalars,
     file: document.file,

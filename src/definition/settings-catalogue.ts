@@ -4,8 +4,11 @@
 import { writeDuration, writeSize } from './quantity.js'
 import { defaultSettings, limitedDefaults, settingBounds } from './settings.js'
 
-/** Where a setting may stand: at the top of backfill.yaml, or for all sources (`defaults`), a source, or a stream; `budget`: of a source. */
-export type SettingScope = 'workspace' | 'stream' | 'budget'
+/**
+ * Where a setting may stand: at the top of backfill.yaml, or for all sources (`defaults`), a source, or a stream; `source`: not on a stream; `budget`: of a
+ * source.
+ */
+export type SettingScope = 'workspace' | 'stream' | 'source' | 'budget'
 export type SettingType = 'count' | 'duration' | 'size' | 'word' | 'share' | 'limits' | 'flag' | 'statuses'
 
 export interface Setting {
@@ -219,6 +222,30 @@ export const settingsCatalogue: readonly Setting[] = [
     example: '{ 404: retry }',
     environment: null,
   }),
+  sourceSetting('park.after', 'count', {
+    default: String(preset.parkAfter),
+    sentence: 'failures of a source in a row, without an answer between, after which it is parked',
+    example: '5',
+    bounds: settingBounds.parkAfter,
+  }),
+  sourceSetting('park.first', 'duration', {
+    default: writeDuration(preset.parkFirst),
+    sentence: 'how long it is parked at first; it doubles while the source goes on failing',
+    example: '5m',
+    bounds: settingBounds.parkWait,
+  }),
+  sourceSetting('park.longest', 'duration', {
+    default: writeDuration(preset.parkLongest),
+    sentence: 'how long it is parked at most before one task asks again',
+    example: '1h',
+    bounds: settingBounds.parkWait,
+  }),
+  sourceSetting('park.refused', 'duration', {
+    default: writeDuration(preset.parkRefused),
+    sentence: 'how long a source may call itself over its limit, without an answer between, before it is parked',
+    example: '6h',
+    bounds: settingBounds.parkWait,
+  }),
   budgetSetting('limits', 'limits', {
     default: 'none',
     sentence: 'requests per time; all of them must allow a request',
@@ -264,6 +291,10 @@ function workspaceSetting(key: string, type: SettingType, words: Words): Setting
 function streamSetting(key: string, type: SettingType, words: Words): Setting {
   const environment = `BACKFILL_${key.toUpperCase().replaceAll('.', '_')}`
   return { seed: null, environment, bounds: null, ...words, key, scope: 'stream', type }
+}
+
+function sourceSetting(key: string, type: SettingType, words: Words): Setting {
+  return { seed: null, environment: null, bounds: null, ...words, key, scope: 'source', type }
 }
 
 function budgetSetting(key: string, type: SettingType, words: Words): Setting {

@@ -36,6 +36,21 @@ export const settingsShape = {
 
 export const optionalSettings = z.object(settingsShape).partial().shape
 
+/** Keys that stand on a source, and in backfill.yaml under `defaults` or a source: they make no sense for one stream. */
+export const sourceSettingsShape = {
+  park: z
+    .strictObject(
+      {
+        after: count(...bounds.parkAfter).optional(),
+        first: duration(...bounds.parkWait).optional(),
+        longest: duration(...bounds.parkWait).optional(),
+        refused: duration(...bounds.parkWait).optional(),
+      },
+      { error: 'after, first, longest and refused, like { after: 5, first: 5m, longest: 1h, refused: 6h }' },
+    )
+    .optional(),
+}
+
 const limitExpected = 'a limit like 2/s, 1200/hour, 15 per minute or 3/10s'
 const limit: z.ZodType<Limit, string> = readable(limitExpected, readLimit)
 const limits = z.union([limit.transform((one) => [one]), listOf(limit, `a list of limits: ${limitExpected}`)], {

@@ -1,5 +1,6 @@
 // Owns the defaults of everything that may be set by source and by stream, and how layers of settings become one. Loads nothing, because a warm
 // start lays the environment over the compiled settings with it.
+import type { ParkRules } from '../domain/controls.js'
 import type { Fate, StreamSettings } from '../domain/source-model.js'
 
 /** Settings as far as one place gives them; amounts are in ms and bytes. */
@@ -24,6 +25,18 @@ export interface SettingsLayer {
   readonly every?: number | undefined
 }
 
+/** Settings of a whole source, as far as one place gives them; amounts are in ms. */
+export interface SourceLayer {
+  readonly park?:
+    | {
+        readonly after?: number | undefined
+        readonly first?: number | undefined
+        readonly longest?: number | undefined
+        readonly refused?: number | undefined
+      }
+    | undefined
+}
+
 /** What holds where nothing else is said (DESIGN.md §6). `flushRows` and `delay` are the ones of a source without limits. */
 export const defaultSettings = {
   claim: 10,
@@ -41,6 +54,10 @@ export const defaultSettings = {
   maxWalkAge: 604_800_000,
   maxShrink: 0.5,
   concurrency: 4,
+  parkAfter: 5,
+  parkFirst: 300_000,
+  parkLongest: 3_600_000,
+  parkRefused: 21_600_000,
 } as const
 
 /** Least and greatest value of each amount. */
@@ -63,6 +80,8 @@ export const settingBounds = {
   concurrency: [1, 1000],
   maxRuntime: [1000, 604_800_000],
   metricsInterval: [1000, 86_400_000],
+  parkAfter: [1, 1_000_000],
+  parkWait: [100, 604_800_000],
 } as const satisfies Record<string, readonly [number, number]>
 
 /** What replaces them where a source declares limits: its requests are dear, so a kill may not cost more than these rows. */
@@ -107,6 +126,20 @@ export function streamSettings(
     maxWalkAgeMs: layer.maxWalkAge ?? defaultSettings.maxWalkAge,
     maxShrink: layer.maxShrink ?? defaultSettings.maxShrink,
     statuses: layer.statuses ?? {},
+  }
+}
+
+/** When a source is parked, from its layers, the weakest first; each may give some of it. */
+export function parkRules(layers: readonly SourceLayer[]): ParkRules {
+  const park = layers.reduce<NonNullable<SourceLayer['park']>>(
+    (below, above) => ({ ...below, ...definedOnly(above.park ?? {}) }),
+    {},
+  )
+  return {
+    after: park.after ?? defaultSettings.parkAfter,
+    firstMs: park.first ?? defaultSettings.parkFirst,
+    longestMs: park.longest ?? defaultSettings.parkLongest,
+    refusedMs: park.refused ?? defaultSettings.parkRefused,
   }
 }
 

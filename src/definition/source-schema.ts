@@ -19,7 +19,7 @@ import {
   valueList,
   words,
 } from './schema-parts.js'
-import { budget, optionalSettings } from './settings-schema.js'
+import { budget, optionalSettings, sourceSettingsShape } from './settings-schema.js'
 
 /** Types as people write them, and what each is in Postgres. */
 const columnTypes = {
@@ -271,6 +271,7 @@ export const sourceSchema = z.strictObject(
     paginate: paginate.optional(),
     answer: answer.optional(),
     streams: z.record(z.string(), stream, { error: 'stream names with their definitions' }).optional(),
+    ...sourceSettingsShape,
     ...optionalSettings,
   },
   { error: 'a source definition: { source: …, base_url: …, streams: … }' },

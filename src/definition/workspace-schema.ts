@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { aliases, day, duration, lastDay, listOf, scalar, templates, valueList, words } from './schema-parts.js'
 import { settingBounds } from './settings.js'
-import { budget, optionalSettings } from './settings-schema.js'
+import { budget, optionalSettings, sourceSettingsShape } from './settings-schema.js'
 import { streamOverrides } from './source-schema.js'
 
 const configExpected = 'a plain value, or a list of them'
@@ -25,6 +25,7 @@ export const sourceOverrideShape = {
   budget: budget.optional(),
   dimensions: z.record(z.string(), dimensionOverride, { error: 'dimension names with what to change' }).optional(),
   streams: z.record(z.string(), streamOverride, { error: 'stream names with their settings' }).optional(),
+  ...sourceSettingsShape,
   ...optionalSettings,
 }
 const sourceOverride = z
@@ -55,7 +56,12 @@ export const workspaceSchema = z.strictObject(
       )
       .optional(),
     maxRuntime: duration(...settingBounds.maxRuntime).optional(),
-    defaults: z.strictObject(optionalSettings, { error: 'settings for all sources, like { attempts: 3 }' }).optional(),
+    defaults: z
+      .strictObject(
+        { ...sourceSettingsShape, ...optionalSettings },
+        { error: 'settings for all sources, like { attempts: 3 }' },
+      )
+      .optional(),
     sources: z
       .record(z.string(), sourceOverride, { error: 'the sources in use, like { acme: { page_size: 100 } }' })
       .nullable()

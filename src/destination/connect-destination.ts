@@ -21,6 +21,7 @@ import type {
   PruneScope,
   StreamTable,
 } from '../domain/ports.js'
+import type { LedgerReader } from '../domain/repair-ports.js'
 import type { Stream } from '../domain/source-model.js'
 import type { Lease } from '../domain/task.js'
 import { readActual } from './actual.js'
@@ -31,6 +32,7 @@ import { quoteTable } from './identifiers.js'
 import { bindIdentity, readIdentity, writeLastRun } from './identity.js'
 import type { Layout } from './layout.js'
 import { openLedger } from './ledger.js'
+import { createLedgerReader } from './ledger-tasks.js'
 import { migrate } from './migrations.js'
 import { openLayout } from './open-table.js'
 import { readMissing, readUnconfirmed, readWalked, writeAnswers } from './prune.js'
@@ -62,7 +64,9 @@ const sweepAfterRows = 200_000
  * Connects, checks the server's version and brings the schema `backfill` to this code's.
  * @throws DestinationUnavailable where the server cannot be reached; ConfigError where it refuses us, is too old, or its schema is newer than this code.
  */
-export async function connectDestination(options: DestinationOptions): Promise<Destination> {
+export async function connectDestination(
+  options: DestinationOptions,
+): Promise<Destination & { readonly ledger: LedgerReader }> {
   const deadlines = { ...defaultDeadlines, ...options.deadlines }
   const connections = new Connections({ ...options, max: options.maxConnections, deadlines })
   try {
@@ -98,6 +102,8 @@ interface Parts extends DestinationOptions {
 
 class PostgresDestination implements Destination {
   readonly databaseId: string
+  /** The ledger's word on all tasks, for a queue that was lost or put back. */
+  readonly ledger: LedgerReader
   readonly #parts: Parts
   /** Tasks of this run whose partition has no held rows, so that a flush need not look. */
   readonly #withoutHeld = new Set<string>()
@@ -106,6 +112,7 @@ class PostgresDestination implements Destination {
   constructor(parts: Parts) {
     this.#parts = parts
     this.databaseId = parts.databaseId
+    this.ledger = createLedgerReader((doing, work) => this.#run({ doing, phase: 'work' }, work))
   }
 
   async bindQueue(queueId: string, options: { readonly workspace: string; readonly adopt: boolean }): Promise<void> {

@@ -34,9 +34,14 @@ export async function bindIdentity(
   if (bound.queue === queueId) return
   throw new ConfigError(
     'second_workspace',
-    `bind the database to "${options.workspace}" found it bound to "${bound.workspace ?? ''}"`,
+    bound.workspace === options.workspace
+      ? `bind the database to "${options.workspace}" found it bound to another queue of that folder: queue.db was lost, or replaced`
+      : `bind the database to "${options.workspace}" found it bound to "${bound.workspace ?? ''}"`,
     {
-      hint: 'run the command there, use another database, or take this one over with "backfill init --adopt"',
+      hint:
+        bound.workspace === options.workspace
+          ? 'run "backfill seed --from-ledger": it puts back what is done and where each walk stands'
+          : 'run the command there, use another database, or take this one over with "backfill seed --from-ledger --adopt" or "backfill init --adopt"',
       context: { workspace: bound.workspace },
     },
   )

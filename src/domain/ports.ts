@@ -1,3 +1,4 @@
+import type { ControlName, ControlState, Parking, ParkRules, Pause } from './controls.js'
 import type { Json } from './json.js'
 import type { Partition, PartitionFilter } from './partition.js'
 import type { BudgetRules, Source, Stream, TableName } from './source-model.js'
@@ -156,6 +157,12 @@ export interface Queue {
 
   /** dead → ready with attempts and reclaims 0. Answers the tasks that moved. */
   retry(selection: RetrySelection): Promise<readonly Task[]>
+  /** dead → cancelled, the note kept. Answers the tasks that moved. */
+  dismiss(selection: RetrySelection, note: string | null): Promise<readonly Task[]>
+  /** Dismissed tasks, newest first, and how many there are of each stream. */
+  dismissals(limit: number): Promise<Dismissals>
+  /** Why a task was dismissed; null where it was not. */
+  dismissal(taskId: string): Promise<Dismissal | null>
   counts(): Promise<readonly StreamCounts[]>
   tasks(query: TaskQuery): Promise<readonly Task[]>
   /** For each partition its open task, else its newest done one, else null. */
@@ -178,6 +185,15 @@ export interface Queue {
   lastRunId(): Promise<string | null>
   setLastRunId(runId: string): Promise<void>
   close(): void
+}
+
+export interface Dismissal {
+  readonly at: number
+  readonly note: string | null
+}
+export interface Dismissals {
+  readonly tasks: readonly { readonly task: Task; readonly dismissal: Dismissal }[]
+  readonly counts: readonly { readonly source: string; readonly stream: string; readonly count: number }[]
 }
 
 export interface ClaimRequest {
@@ -235,6 +251,44 @@ export interface Budget {
   state(rules: BudgetRules): Promise<BudgetState>
   /** Requests of this process so far. */
   readonly sent: number
+}
+
+/** Why a source is to be parked, or nearly. */
+export interface SourceFailure {
+  readonly reason: Parking['reason']
+  readonly code: string
+  readonly message: string
+  readonly hint: string | null
+  readonly rules: Pick<ParkRules, 'after' | 'firstMs' | 'longestMs'>
+  /** Unix ms before which asking again makes no sense; null: none. */
+  readonly notBefore: number | null
+}
+/** What holds sources back beside their budgets: parked by their failures, paused by hand. Durable when it resolves. */
+export interface Controls {
+  read(): Promise<ControlState>
+  /** Pauses sources or streams; an earlier pause of the same name is replaced. `until` null: until it is resumed. */
+  pause(
+    names: readonly ControlName[],
+    how: { readonly until: number | null; readonly note: string | null },
+  ): Promise<readonly Pause[]>
+  /** Ends what holds them back: of a source, the pauses of its streams and its parking, too. Answers what ended. */
+  resume(
+    names: readonly ControlName[],
+  ): Promise<{ readonly pauses: readonly Pause[]; readonly parkings: readonly Parking[] }>
+  /** A task failed because of its source. Parks the source where its rules say so; `isNew`: it was not parked before. */
+  failed(source: string, failure: SourceFailure): Promise<{ readonly parking: Parking | null; readonly isNew: boolean }>
+  /** The source answered: its failures are forgotten, a parking ends. */
+  answered(source: string): Promise<void>
+  /** Since when the budget of this key is refused without an answer between, Unix ms; null: it is not. */
+  refusedSince(budgetKey: string): Promise<number | null>
+  /** At the start of a run: pauses, parkings and waits of tasks that seem to have begun in the future (the clock was set back) begin now. */
+  adjustToClock(): Promise<void>
+}
+
+/** For whoever put the store back from a copy, or made it anew. */
+export interface BudgetKeeper {
+  /** What was sent before now is not known: from now on every window shorter than a day counts as used up until its length has passed. */
+  countAsSpent(): Promise<void>
 }
 
 // Source (HTTP) ------------------------------------------------------------------------------------------------------

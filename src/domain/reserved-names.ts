@@ -2,6 +2,7 @@
 
 /** Flags of the commands, today's and those kept free for tomorrow, as typed. A test of the commands holds their flags against this list. */
 export const reservedFlagNames: readonly string[] = [
+  'adopt',
   'agree',
   'all',
   'batch-size',
@@ -22,6 +23,7 @@ export const reservedFlagNames: readonly string[] = [
   'force',
   'format',
   'from-file',
+  'from-ledger',
   'held',
   'help',
   'json',

@@ -1,3 +1,4 @@
+import type { ParkRules } from './controls.js'
 import type { Json, JsonPath } from './json.js'
 
 /**
@@ -10,6 +11,7 @@ export interface Source {
   readonly baseUrl: Template
   readonly headers: Readonly<Record<string, Template>>
   readonly budget: BudgetRules
+  readonly park: ParkRules
   readonly dimensions: Readonly<Record<string, Dimension>>
   readonly streams: Readonly<Record<string, Stream>>
   /** Free settings of this source in backfill.yaml that templates may name as `{config.NAME}`. */

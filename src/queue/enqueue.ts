@@ -27,9 +27,12 @@ const taskCancel = `
   update task set state = 'cancelled', is_current = 0, ready_at = null, leased_at = null, finished_at = ? where number = ?`
 const roundDue = `
   select partition from task where stream = ? and is_current = 1 and state = 'done' and finished_at <= ? order by finished_at`
+/** The clock was set back since: a partition that ended in the future would not come round for as long. */
+const roundOfFuture = `
+  select partition from task where stream = ? and is_current = 1 and state = 'done' and finished_at > ? order by finished_at`
 
 /** Statements that run once a task, for the test that looks at their plans. */
-export const enqueueStatements = { taskCurrent, taskStepAside, taskCancel, roundDue, backfillUnplanned }
+export const enqueueStatements = { taskCurrent, taskStepAside, taskCancel, roundDue, roundOfFuture, backfillUnplanned }
 
 /** The unfinished backfill with this fingerprint, or a new one. */
 export function beginBackfill(store: Store, plan: BackfillPlan): string {
@@ -129,8 +132,17 @@ function streamNumbers(names: Names): (name: StreamName) => number {
   }
 }
 
-/** Partitions whose newest task is done and finished at `before` (Unix ms) or earlier. */
+/** Clocks of machines are off by so much without anybody having set them. */
+const clockSlackMs = 60_000
+
+/** Partitions whose newest task is done and finished at `before` (Unix ms) or earlier, or in the future. */
 export function dueRounds(store: Store, stream: number, before: number): Partition[] {
-  const keys = store.sql(roundDue).pluck().all(stream, before) as string[]
+  const keys = [
+    ...(store.sql(roundDue).pluck().all(stream, before) as string[]),
+    ...(store
+      .sql(roundOfFuture)
+      .pluck()
+      .all(stream, store.clock.now() + clockSlackMs) as string[]),
+  ]
   return keys.map((key) => JSON.parse(key) as Partition)
 }

@@ -2,16 +2,20 @@
  * Owns the queue port over one SQLite file: which calls are transactions, and that each is durable when it resolves.
  * Must not know: HTTP, Postgres, who calls. What survives a kill: every call that resolved, and nothing of one that did not.
  */
-import type { Budget, Clock, Queue } from '../domain/ports.js'
+import type { Budget, BudgetKeeper, Clock, Controls, Queue } from '../domain/ports.js'
+import type { QueueRepair } from '../domain/repair-ports.js'
 import { createBudget } from './budget/budget.js'
 import { claimTasks } from './claim.js'
+import { createControls } from './controls.js'
 import { readCounts, readNextDueAt } from './counts.js'
 import { createDayOf } from './day.js'
+import { readDismissal, readDismissals } from './dismissals.js'
 import { beginBackfill, dueRounds, enqueueTasks, finishPlanning } from './enqueue.js'
 import { bindDatabase, queueId, readMeta, writeMeta } from './meta.js'
 import { createNames } from './names.js'
 import { openQueueFile, type QueueFile } from './open-file.js'
-import { reclaimTasks, retryTasks } from './reclaim.js'
+import { dismissTasks, reclaimTasks, retryTasks } from './reclaim.js'
+import { compareRuns, doneTasksAfter, judgeTasks, lastDone, reopenTasks, restoreTasks } from './repair.js'
 import { beginRun, endRun, lastRuns, touchRun } from './runs.js'
 import { type LateSettle, renewTask, settleTasks } from './settle.js'
 import { createStore, type Store } from './store.js'
@@ -28,7 +32,9 @@ export interface QueueOptions extends QueueFile {
 
 /** The queue and the budget that live in the same file. */
 export interface OpenQueue extends Queue {
-  readonly budget: Budget
+  readonly budget: Budget & BudgetKeeper
+  readonly controls: Controls
+  readonly repair: QueueRepair
 }
 
 /**
@@ -49,7 +55,7 @@ export function openQueue(options: QueueOptions): OpenQueue {
   }
 }
 
-function createQueue(store: Store, options: QueueOptions): Omit<Queue, 'id' | 'close'> {
+function createQueue(store: Store, options: QueueOptions): Omit<OpenQueue, 'id' | 'budget' | 'close'> {
   const names = createNames(store)
   const dayOf = createDayOf(options.timezone)
   const today = (): string => dayOf(store.clock.now())
@@ -90,6 +96,9 @@ function createQueue(store: Store, options: QueueOptions): Omit<Queue, 'id' | 'c
         const stream = names.streamNumber(name)
         return stream === null ? [] : dueRounds(store, stream, store.clock.now() - everyMs)
       }),
+    dismiss: async (selection, note) => change((tally) => dismissTasks(store, { selection, note }, { names, tally })),
+    dismissals: async (limit) => store.read(() => readDismissals(store, names, limit)),
+    dismissal: async (taskId) => store.read(() => readDismissal(store, taskId)),
     retry: async (selection) => change((tally) => retryTasks(store, selection, { names, tally })),
     counts: async () => store.read(() => readCounts(store, today())),
     tasks: async (query) => store.read(() => listTasks(store, names, query)),
@@ -102,5 +111,18 @@ function createQueue(store: Store, options: QueueOptions): Omit<Queue, 'id' | 'c
     runs: async (limit) => store.read(() => lastRuns(store, limit)),
     lastRunId: async () => store.read(() => readMeta(store, 'last_run_id')),
     setLastRunId: async (runId) => store.write(() => writeMeta(store, 'last_run_id', runId)),
+    controls: createControls(store, { change }),
+    repair: {
+      judge: async (tasks) => store.read(() => judgeTasks(store, names, tasks)),
+      restore: async (backfillId, tasks) =>
+        change((tally) => restoreTasks(store, { backfillId, tasks }, { names, tally, dayOf })),
+      lastDone: async (limit) => store.read(() => lastDone(store, limit)),
+      doneAfter: async (after, limit) => store.read(() => doneTasksAfter(store, after, limit)),
+      reopen: async (ids) => change((tally) => reopenTasks(store, ids, { names, tally, dayOf })),
+      comparedAt: async () => store.read(() => Number(readMeta(store, 'stores_compared_at') ?? Number.NaN) || null),
+      noteCompared: async () =>
+        store.write(() => writeMeta(store, 'stores_compared_at', String(Math.floor(store.clock.now())))),
+      compareRuns: async (a, b) => store.read(() => compareRuns(store, a, b)),
+    },
   }
 }

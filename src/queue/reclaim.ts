@@ -19,6 +19,9 @@ const taskGiveUp = `
 const taskPutBack = `
   update task set state = 'ready', finished_at = null, attempts = 0, reclaims = 0 where number = ? and state = 'dead'`
 
+const taskDismiss = `update task set state = 'cancelled', is_current = 0, finished_at = ? where number = ? and state = 'dead'`
+const dismissalInsert = `insert into dismissal (task, stream, dismissed_at, note) values (?, ?, ?, ?)`
+
 /** Takes back what runs other than `runId` left leased. */
 export function reclaimTasks(store: Store, runId: string, context: TaskContext): ReclaimResult {
   const left = store.sql(taskLeftLeased).all(context.names.runNumber(runId)) as TaskPlace[]
@@ -58,10 +61,33 @@ function moved(store: Store, context: TaskContext, { place, before }: { place: T
 
 /** Puts the selected dead tasks back to ready, as new. */
 export function retryTasks(store: Store, selection: RetrySelection, context: TaskContext): Task[] {
+  return selectDead(store, selection, context).map((place) => {
+    const before = loadTask(store, context.names, place.number)
+    store.sql(taskPutBack).run(place.number)
+    return moved(store, context, { place, before })
+  })
+}
+
+/** Cancels the selected dead tasks for good, and keeps why. */
+export function dismissTasks(
+  store: Store,
+  { selection, note }: { readonly selection: RetrySelection; readonly note: string | null },
+  context: TaskContext,
+): Task[] {
+  const now = store.clock.now()
+  return selectDead(store, selection, context).map((place) => {
+    const before = loadTask(store, context.names, place.number)
+    store.sql(taskDismiss).run(now, place.number)
+    store.sql(dismissalInsert).run(place.number, place.stream, now, note)
+    return moved(store, context, { place, before })
+  })
+}
+
+function selectDead(store: Store, selection: RetrySelection, context: TaskContext): TaskPlace[] {
   const restriction = restrictPartitions(selection.filter.partitions)
   const tasks = selection.tasks === null ? null : JSON.stringify(selection.tasks)
   const codes = selection.codes === null ? null : JSON.stringify(selection.codes)
-  const chosen = store
+  return store
     .sql(taskDeadSelected(restriction.condition))
     .all(
       JSON.stringify(context.names.streamNumbers(selection.filter.streams)),
@@ -69,11 +95,6 @@ export function retryTasks(store: Store, selection: RetrySelection, context: Tas
       ...[codes, codes],
       ...restriction.values,
     ) as TaskPlace[]
-  return chosen.map((place) => {
-    const before = loadTask(store, context.names, place.number)
-    store.sql(taskPutBack).run(place.number)
-    return moved(store, context, { place, before })
-  })
 }
 
 /** Tasks are named by id or by number. */

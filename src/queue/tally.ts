@@ -10,7 +10,16 @@ export type CountedFacts = Pick<Task, 'state' | 'attempts' | 'reclaims' | 'ready
 
 /** A number for each counter column of `stream`, and its own. */
 type Sums = { today: string } & Record<
-  'number' | TaskState | keyof Totals | 'retrying' | 'waiting' | 'suspect' | 'unproven' | 'differs' | 'requests',
+  | 'number'
+  | TaskState
+  | keyof Totals
+  | 'retrying'
+  | 'waiting'
+  | 'suspect'
+  | 'unproven'
+  | 'differs'
+  | 'requests'
+  | 'elsewhen',
   number
 >
 
@@ -36,12 +45,13 @@ function noSums(number: number): Sums {
     held: 0,
     duplicates: 0,
     requests: 0,
+    elsewhen: 0,
   }
 }
-const counters = Object.keys(noSums(0)).filter((name) => name !== 'number' && name !== 'today')
+const counters = Object.keys(noSums(0)).filter((name) => !['number', 'today', 'elsewhen'].includes(name))
 const streamAdd = `
   update stream set ${counters.map((name) => `${name} = ${name} + @${name}`).join(', ')},
-    done_on_day = iif(day = @today, done_on_day, 0) + @done, day = @today
+    done_on_day = iif(day = @today, done_on_day, 0) + @done - @elsewhen, day = @today
   where number = @number`
 
 export interface Tally {
@@ -51,6 +61,8 @@ export interface Tally {
   claim(stream: number, task: Pick<Task, 'attempts' | 'reclaims'>): void
   /** `count` waiting tasks became claimable. */
   makeDue(stream: number, count: number): void
+  /** Of the tasks that became done, or ceased to be, so many more (less) were finished on another day than today. */
+  finishedElsewhen(stream: number, count: number): void
   /** Writes the sums. Inside the same transaction, last. */
   write(store: Store, today: string): void
 }
@@ -82,6 +94,9 @@ export function createTally(): Tally {
     },
     makeDue: (stream, count) => {
       sumsOf(stream).waiting -= count
+    },
+    finishedElsewhen: (stream, count) => {
+      sumsOf(stream).elsewhen += count
     },
     write: (store, today) => {
       for (const sums of changes.values()) {

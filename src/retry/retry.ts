@@ -1,5 +1,5 @@
 /**
- * Puts dead tasks back: the only way from dead to ready. Owns no state; the queue's transaction is all that happens. A retried task keeps its id and
+ * Puts dead tasks back, the only way from dead to ready, or gives them up for good. Owns no state; the queue's transaction is all that happens. A retried task keeps its id and
  * goes on where its ledger row stands.
  */
 import { ConfigError } from '../domain/errors.js'
@@ -13,6 +13,14 @@ export interface RetryRequest {
   readonly codes: readonly string[] | null
   /** `--all`, typed by the operator. */
   readonly all: boolean
+}
+
+/** The selected dead tasks are given up for good: cancelled, with a note. Answers them. @throws as {@link retry} */
+export async function dismiss(
+  request: RetryRequest & { readonly note: string | null },
+  deps: { readonly queue: Queue },
+): Promise<readonly Task[]> {
+  return deps.queue.dismiss(await selectionOf(request, deps.queue), request.note)
 }
 
 /**

@@ -2,7 +2,8 @@
  * What is happening, and when it ends. Reads queue.db only, through counters that are kept up to date, so that a million tasks cost no more than ten.
  * Must not know Postgres, HTTP or a terminal. Writes nothing: it may run beside a worker and in another user's workspace.
  */
-import type { StreamCounts } from '../domain/ports.js'
+import type { ControlState } from '../domain/controls.js'
+import type { Dismissals, StreamCounts } from '../domain/ports.js'
 import { noTotals, type Task } from '../domain/task.js'
 import { finishOf, latest, requestsOwed, type StreamWork } from './finish.js'
 import type { BudgetStatus, Finish, StatusDeps, StatusReport, StatusRequest, StreamStatus } from './types.js'
@@ -22,7 +23,9 @@ export async function status(request: StatusRequest, deps: StatusDeps): Promise<
   const budgets = await budgetsOf(request, deps, works)
   const streams = counts.map((one) => streamStatus(one, { request, works, budgets, now }))
   const worker = sightWorker(runs, now, deps.isAlive)
-  const findings = { now, streams, budgets, runs, worker }
+  const controls = controlsIn(request, await deps.controls.read())
+  const findings = { now, streams, budgets, runs, worker, controls }
+  const dismissals = dismissalsIn(request, await deps.queue.dismissals(request.deadLimit))
   const problems = findProblems(findings)
   return {
     at: now,
@@ -34,6 +37,8 @@ export async function status(request: StatusRequest, deps: StatusDeps): Promise<
     running,
     dead: await deps.queue.tasks({ ...taskFilter(request), states: ['dead'], limit: request.deadLimit }),
     deadCount: streams.reduce((total, stream) => total + stream.counts.dead, 0),
+    ...dismissals,
+    controls,
     selected: await selectedTasks(request, deps),
     budgets,
     runs,
@@ -140,6 +145,27 @@ function finishOfAll({ request, works, budgets, now }: Sight): Finish {
     return finishOf({ works: own, budget, now })
   })
   return latest(shared)
+}
+
+/** Of a selection, what concerns it. */
+function controlsIn(request: StatusRequest, state: ControlState): ControlState {
+  if (request.isEverything) return state
+  const isAsked = (name: { readonly source: string; readonly stream?: string | null }): boolean =>
+    request.streams.some(({ stream }) => stream.source === name.source && (name.stream ?? stream.name) === stream.name)
+  return { ...state, parkings: state.parkings.filter(isAsked), pauses: state.pauses.filter(isAsked) }
+}
+
+function dismissalsIn(
+  request: StatusRequest,
+  { tasks, counts }: Dismissals,
+): Pick<StatusReport, 'dismissed' | 'dismissedCount'> {
+  const names = new Set(request.streams.map(({ stream }) => nameOf({ source: stream.source, stream: stream.name })))
+  const isAsked = (name: { readonly source: string; readonly stream: string }): boolean =>
+    request.isEverything || names.has(nameOf(name))
+  return {
+    dismissed: tasks.filter(({ task }) => isAsked(task)),
+    dismissedCount: counts.filter(isAsked).reduce((sum, { count }) => sum + count, 0),
+  }
 }
 
 async function selectedTasks(request: StatusRequest, deps: StatusDeps): Promise<readonly Task[]> {

@@ -1,5 +1,15 @@
+import type { ControlState, Parking } from '../domain/controls.js'
 import type { PartitionFilter } from '../domain/partition.js'
-import type { Budget, BudgetState, Clock, Queue, RunRecord, StreamCounts } from '../domain/ports.js'
+import type {
+  Budget,
+  BudgetState,
+  Clock,
+  Controls,
+  Dismissals,
+  Queue,
+  RunRecord,
+  StreamCounts,
+} from '../domain/ports.js'
 import type { BudgetRules, Source, Stream } from '../domain/source-model.js'
 import type { Task } from '../domain/task.js'
 
@@ -18,7 +28,8 @@ export interface StatusRequest {
 }
 
 export interface StatusDeps {
-  readonly queue: Pick<Queue, 'counts' | 'tasks' | 'runs'>
+  readonly queue: Pick<Queue, 'counts' | 'tasks' | 'runs' | 'dismissals'>
+  readonly controls: Pick<Controls, 'read'>
   readonly budget: Pick<Budget, 'state'>
   readonly clock: Pick<Clock, 'now'>
   /** True where a process of this number lives on this machine. */
@@ -36,6 +47,11 @@ export interface StatusReport {
   readonly running: readonly Task[]
   readonly dead: readonly Task[]
   readonly deadCount: number
+  /** Dead tasks that were dismissed, the last first; at most as many as dead ones are listed. */
+  readonly dismissed: Dismissals['tasks']
+  readonly dismissedCount: number
+  /** What is paused by hand and parked by its failures. */
+  readonly controls: ControlState
   /** Tasks of the partitions that the command line names; empty without such a restriction. */
   readonly selected: readonly Task[]
   readonly budgets: readonly BudgetStatus[]
@@ -53,10 +69,19 @@ export interface Verdict {
 }
 
 export interface StatusProblem {
-  readonly code: 'dead_tasks' | 'run_failed' | 'run_cut_off' | 'stuck_worker' | 'count_differs' | 'no_worker'
+  readonly code:
+    | 'dead_tasks'
+    | 'run_failed'
+    | 'run_cut_off'
+    | 'stuck_worker'
+    | 'count_differs'
+    | 'no_worker'
+    | 'source_parked'
   readonly count: number
   /** The run it is about. */
   readonly run: RunRecord | null
+  /** The parked source it is about. */
+  readonly parking?: Parking
 }
 
 /** A worker run that has not ended, as its last sign of life tells. */

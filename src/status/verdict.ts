@@ -1,4 +1,5 @@
 /** What an operator has to know first: is anything wrong, and what goes on. Pure; the sentences are made where they are printed. */
+import { type ControlState, gateOf } from '../domain/controls.js'
 import type { RunRecord } from '../domain/ports.js'
 import type { BudgetStatus, StatusProblem, StreamStatus, Verdict, WorkerSight } from './types.js'
 
@@ -13,6 +14,7 @@ export interface Findings {
   readonly budgets: readonly BudgetStatus[]
   readonly runs: readonly RunRecord[]
   readonly worker: WorkerSight | null
+  readonly controls: ControlState
 }
 
 /** The newest worker run, where it has not ended. */
@@ -33,6 +35,8 @@ export function findProblems(findings: Findings): readonly StatusProblem[] {
   const differs = sum(findings.streams, (stream) => stream.counts.differs)
   const problems: StatusProblem[] = []
   if (findings.worker?.state === 'stuck') problems.push({ code: 'stuck_worker', count: 1, run: findings.worker.run })
+  for (const parking of findings.controls.parkings)
+    problems.push({ code: 'source_parked', count: parking.failures, run: null, parking })
   if (dead > 0) problems.push({ code: 'dead_tasks', count: dead, run: null })
   if (differs > 0) problems.push({ code: 'count_differs', count: differs, run: null })
   if (findings.worker?.state === 'gone') problems.push({ code: 'run_cut_off', count: 1, run: findings.worker.run })
@@ -54,13 +58,20 @@ function failedRun({ runs }: Findings): readonly StatusProblem[] {
 
 function missedWorker(findings: Findings): readonly StatusProblem[] {
   const run = lastWorkerRun(findings.runs)
-  if (run === undefined || findings.worker !== null || dueCount(findings.streams) === 0) return []
+  const due = dueCount(findings.streams.filter((stream) => isWorkable(stream, findings)))
+  if (run === undefined || findings.worker !== null || due === 0) return []
   return findings.now - (run.finishedAt ?? run.touchedAt) > missedAfterMs
-    ? [{ code: 'no_worker', count: dueCount(findings.streams), run }]
+    ? [{ code: 'no_worker', count: due, run }]
     : []
 }
 
-function activityOf({ streams, budgets, worker, now }: Findings): Verdict['activity'] {
+/** Nothing but its budget holds it back. */
+function isWorkable({ source, stream }: StreamStatus, { controls, now }: Pick<Findings, 'controls' | 'now'>): boolean {
+  const { kind } = gateOf(controls, { source, stream }, now)
+  return kind === 'open' || kind === 'probe'
+}
+
+function activityOf({ streams, budgets, worker, controls, now }: Findings): Verdict['activity'] {
   const isWorking = worker?.state === 'working'
   if (isWorking && sum(streams, ({ counts }) => counts.leased) > 0) return 'working'
   const open = sum(streams, ({ counts }) => counts.ready + counts.leased)
@@ -69,7 +80,8 @@ function activityOf({ streams, budgets, worker, now }: Findings): Verdict['activ
   const closed = new Set(
     budgets.filter(({ state }) => (state.closedUntil ?? 0) > now).flatMap(({ sources }) => sources),
   )
-  if (dueCount(streams.filter(({ source }) => !closed.has(source))) === 0) return 'waiting'
+  const free = streams.filter((stream) => !closed.has(stream.source) && isWorkable(stream, { controls, now }))
+  if (dueCount(free) === 0) return 'waiting'
   return isWorking ? 'working' : 'due'
 }
 

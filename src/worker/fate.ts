@@ -35,6 +35,8 @@ export interface FateInput {
   readonly now: number
   /** 0 to below 1. */
   readonly jitter: number
+  /** The source is parked by this failure, until then (Unix ms): it was the source's fault, not the task's. */
+  readonly parkedUntil?: number | null
 }
 
 export function fateOf(input: FateInput): Fate {
@@ -52,6 +54,11 @@ export function fateOf(input: FateInput): Fate {
   if (error instanceof DestinationUnavailable || error instanceof QueueUnavailable) return { kind: 'database' }
   if (error instanceof TerminalError) return { kind: 'dead', attempts: Math.max(1, attempts) }
   if (error instanceof TransientError) {
+    if (input.parkedUntil !== undefined && input.parkedUntil !== null) {
+      // A little later than the source, so that another task asks first: one that always fails must not keep it parked.
+      const readyAt = input.parkedUntil + backoffMs(settings, 1, input.jitter)
+      return { kind: 'later', readyAt, attempts: input.attemptsBefore }
+    }
     if (attempts >= settings.attempts) return { kind: 'dead', attempts }
     return { kind: 'later', readyAt: now + backoffMs(settings, attempts, input.jitter), attempts }
   }

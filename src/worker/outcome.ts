@@ -11,6 +11,8 @@ export interface EndContext {
   /** 0 to below 1. */
   readonly jitter: number
   readonly workedMs: number
+  /** Unix ms; null: the source is not parked by this end. */
+  readonly parkedUntil: number | null
 }
 export interface Concluded {
   readonly outcome: Outcome
@@ -25,8 +27,9 @@ export function concludeTask(lease: Lease, end: TaskEnd, context: EndContext): C
   if (end.error === null) {
     return { outcome: { ...base, attempts: 0, kind: 'done', proof: end.proof ?? 'unproven' }, fate: null }
   }
-  const { settings, now, jitter } = context
-  const fate = fateOf({ error: end.error, attemptsBefore, hasSpent: end.sent > 0, settings, now, jitter })
+  const { settings, now, jitter, parkedUntil } = context
+  const hasSpent = end.sent > 0
+  const fate = fateOf({ error: end.error, attemptsBefore, hasSpent, settings, now, jitter, parkedUntil })
   const said = describe(end.error)
   switch (fate.kind) {
     case 'later':

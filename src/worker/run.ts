@@ -1,6 +1,7 @@
 /**
  * What all sources of one run share: its totals, its end, its deadline. One object per run, handed to every source's loop.
  */
+import type { Parking } from '../domain/controls.js'
 import { StoppedError } from '../domain/errors.js'
 import type { Clock } from '../domain/ports.js'
 import type { Task } from '../domain/task.js'
@@ -16,6 +17,8 @@ export class Run {
   readonly shrunk: WorkerReport['shrunk'][number][] = []
   readonly refused: WorkerReport['refused'][number][] = []
   readonly closed = new Map<string, number>()
+  /** Sources that were newly parked. */
+  readonly parked: Parking[] = []
   done = 0
   retrying = 0
   rows = 0

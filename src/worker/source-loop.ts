@@ -2,6 +2,7 @@
  * Works through one source's due tasks: claims in batches, keeps up to `concurrency` of them running, settles what ended together with the next claim. Owns the
  * leases between claim and settle. If the process dies, the next run reclaims them, and the ledger says what was promoted.
  */
+import type { Parking } from '../domain/controls.js'
 import { InvariantError, StoppedError, TerminalError } from '../domain/errors.js'
 import type { Checkpoint, Destination, SourceClient, StreamTable, TaskFilter } from '../domain/ports.js'
 import type { SelectedStream } from '../domain/selection.js'
@@ -12,6 +13,7 @@ import { type LinkedAbort, linkAbort } from './linked-abort.js'
 import { concludeTask, progressOf, released } from './outcome.js'
 import type { Run } from './run.js'
 import { runTask, type TaskEnd } from './run-task.js'
+import { SourceGate } from './source-gate.js'
 import type { WorkerDeps, WorkerOptions } from './types.js'
 
 export interface LoopDeps extends WorkerDeps {
@@ -32,13 +34,14 @@ export class SourceLoop {
   readonly #settings: ReadonlyMap<string, StreamSettings>
   readonly #options: WorkerOptions
   readonly #deps: LoopDeps
-  readonly #pending: { readonly lease: Lease; readonly checkpoint: Checkpoint }[] = []
+  readonly #gate: SourceGate | null
+  #pending: { readonly lease: Lease; readonly checkpoint: Checkpoint }[] = []
   readonly #running = new Map<string, Promise<void>>()
   readonly #progress = new Map<string, { readonly lease: Lease; readonly progress: Progress }>()
   #outcomes: Outcome[] = []
   #isSuspectRunning = false
   /** Stops one task, for what the queue says of it. */
-  readonly #stops = new Map<string, LinkedAbort>()
+  readonly #stops = new Map<string, { readonly stream: string; readonly stop: LinkedAbort }>()
   /** Wakes whoever waits for the next end of a task. */
   #onEnd: () => void = () => undefined
 
@@ -55,6 +58,8 @@ export class SourceLoop {
     this.#settings = new Map(streams.map(({ selected: { stream } }) => [stream.name, stream.settings]))
     this.#options = loop.options
     this.#deps = loop.deps
+    const source = streams[0]?.selected.source
+    this.#gate = source === undefined ? null : new SourceGate(source, loop.deps)
   }
 
   /** Until nothing of this source is due, or the run ends. Always settles or releases what it claimed. */
@@ -96,27 +101,33 @@ export class SourceLoop {
   async #claim(): Promise<boolean> {
     const opensAt = this.#run.closed.get(this.#name)
     if (opensAt !== undefined && opensAt > this.#deps.clock.now()) return false
-    if (this.#streams.size === 0) return false
-    const limit = this.#claimSize()
+    const allowed = await this.#gate?.look([...this.#streams.keys()])
+    if (allowed === undefined || allowed.streams.length === 0) return false
+    // A source that was parked is asked by one task alone, whether it answers again.
+    if (allowed.isProbe && this.#running.size > 0) return false
+    return this.#claimFrom(allowed.streams, allowed.isProbe ? 1 : this.#claimSize())
+  }
+
+  async #claimFrom(streams: readonly string[], limit: number): Promise<boolean> {
     const { maxTasks } = this.#options
     const allowed = maxTasks === null ? limit : Math.min(limit, maxTasks - this.#run.claimed)
     if (allowed <= 0) {
       this.#run.close('max tasks', `${String(maxTasks)} tasks were claimed`)
       return false
     }
-    const leases = await this.#claimUpTo(allowed)
+    const leases = await this.#claimUpTo(allowed, streams)
     if (leases.length === 0) return false
     await this.#openAll(leases)
     this.#pending.sort((a, b) => Number(isSuspect(a.lease)) - Number(isSuspect(b.lease)))
     return true
   }
 
-  async #claimUpTo(allowed: number): Promise<readonly Lease[]> {
+  async #claimUpTo(allowed: number, streams: readonly string[]): Promise<readonly Lease[]> {
     // Reserved before the wait, so that two sources cannot both take the last of --max-tasks.
     this.#run.claimed += allowed
     let count = 0
     try {
-      const leases = await this.#exchange(allowed)
+      const leases = await this.#exchange(allowed, streams)
       count = leases.length
       return leases
     } finally {
@@ -170,12 +181,12 @@ export class SourceLoop {
         fresh: 0,
         shrunkFrom: null,
       }
-      this.#conclude(lease, end, 0)
+      this.#conclude(lease, end, { workedMs: 0, parking: null })
       return null
     }
   }
 
-  async #exchange(limit: number): Promise<readonly Lease[]> {
+  async #exchange(limit: number, streams: readonly string[] = []): Promise<readonly Lease[]> {
     const settle = this.#outcomes
     this.#outcomes = []
     try {
@@ -183,7 +194,7 @@ export class SourceLoop {
       return await this.#deps.queue.settleAndClaim({
         settle,
         limit,
-        filter: this.#filter(),
+        filter: this.#filter(streams),
         runId: this.#options.runId,
         hasSuspect,
       })
@@ -193,8 +204,8 @@ export class SourceLoop {
     }
   }
 
-  #filter(): TaskFilter {
-    const streams = [...this.#streams.keys()].map((stream) => ({ source: this.#name, stream }))
+  #filter(names: readonly string[]): TaskFilter {
+    const streams = names.map((stream) => ({ source: this.#name, stream }))
     return { streams, partitions: this.#options.filter }
   }
 
@@ -214,7 +225,7 @@ export class SourceLoop {
       .finally(() => {
         this.#running.delete(lease.task.id)
         this.#progress.delete(lease.task.id)
-        this.#stops.get(lease.task.id)?.release()
+        this.#stops.get(lease.task.id)?.stop.release()
         this.#stops.delete(lease.task.id)
         if (isSuspect(lease)) this.#isSuspectRunning = false
         this.#onEnd()
@@ -231,7 +242,7 @@ export class SourceLoop {
       return
     }
     const stop = linkAbort(this.#run.signal)
-    this.#stops.set(lease.task.id, stop)
+    this.#stops.set(lease.task.id, { stream: lease.task.stream, stop })
     const end = await runTask(lease, checkpoint, {
       ...this.#deps,
       source: entry.selected.source,
@@ -244,6 +255,7 @@ export class SourceLoop {
       maxWaitMs: this.#options.untilEmpty ? null : patienceMs,
       onProgress: (progress) => {
         this.#run.flushed += 1
+        this.#gate?.noteAnswer()
         this.#progress.set(lease.task.id, { lease, progress })
         this.#deps.onEvent({ type: 'progress', task: lease.task, progress })
       },
@@ -251,7 +263,23 @@ export class SourceLoop {
         this.#reportUnknownFields(lease.task.stream, fields)
       },
     })
-    this.#conclude(lease, end, this.#deps.clock.monotonic() - startedAt)
+    const workedMs = this.#deps.clock.monotonic() - startedAt
+    const parking = (await this.#gate?.end(end)) ?? null
+    this.#conclude(lease, end, { workedMs, parking })
+    await this.#obeyGate()
+  }
+
+  /** Gives back what is at hand or at work of streams that are paused or parked since it was claimed. */
+  async #obeyGate(): Promise<void> {
+    const allowed = await this.#gate?.look([...this.#settings.keys()])
+    if (allowed === undefined || allowed.streams.length === this.#settings.size) return
+    const isAllowed = (lease: Lease): boolean => allowed.streams.includes(lease.task.stream)
+    const held = this.#pending.filter(({ lease }) => !isAllowed(lease))
+    this.#pending = this.#pending.filter(({ lease }) => isAllowed(lease))
+    for (const { lease } of held) this.#outcomes.push(released(lease))
+    for (const { stream, stop } of this.#stops.values()) {
+      if (!allowed.streams.includes(stream)) stop.abort(new StoppedError('its source or stream is paused or parked'))
+    }
   }
 
   #reportUnknownFields(stream: string, fields: readonly string[]): void {
@@ -259,14 +287,15 @@ export class SourceLoop {
     this.#deps.onEvent({ type: 'unknown fields', source: this.#name, stream, fields })
   }
 
-  #conclude(lease: Lease, end: TaskEnd, workedMs: number): void {
+  #conclude(lease: Lease, end: TaskEnd, how: { readonly workedMs: number; readonly parking: Parking | null }): void {
     const settings = this.#settings.get(lease.task.stream)
     if (settings === undefined) throw new InvariantError(`task ${lease.task.number} is of no stream of this loop`)
     const context = {
       settings,
       now: this.#deps.clock.now(),
       jitter: this.#deps.random(),
-      workedMs: Math.round(workedMs),
+      workedMs: Math.round(how.workedMs),
+      parkedUntil: how.parking?.until ?? null,
     }
     const { outcome, fate } = concludeTask(lease, end, context)
     this.#outcomes.push(outcome)
@@ -350,9 +379,11 @@ export class SourceLoop {
     for (const { lease, progress } of this.#progress.values()) {
       const holds = await this.#deps.queue.renew(lease, progress)
       // Cancelled by `seed --force`, or fenced: its requests would be spent for nothing.
-      if (!holds) this.#stops.get(lease.task.id)?.abort(new StoppedError('the task was cancelled'))
+      if (!holds) this.#stops.get(lease.task.id)?.stop.abort(new StoppedError('the task was cancelled'))
     }
     this.#progress.clear()
+    await this.#gate?.tick()
+    await this.#obeyGate()
   }
 
   async #releasePending(): Promise<void> {

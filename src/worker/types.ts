@@ -1,5 +1,6 @@
+import type { Parking } from '../domain/controls.js'
 import type { PartitionFilter } from '../domain/partition.js'
-import type { Budget, Clock, Destination, Log, Queue, SourceClient } from '../domain/ports.js'
+import type { Budget, Clock, Controls, Destination, Log, Queue, SourceClient } from '../domain/ports.js'
 import type { SelectedStream } from '../domain/selection.js'
 import type { Outcome, Progress, Task } from '../domain/task.js'
 
@@ -28,10 +29,13 @@ export interface WorkerOptions {
 export interface WorkerDeps {
   readonly queue: Queue
   readonly budget: Budget
+  readonly controls: Controls
   readonly clock: Clock
   readonly log: Log
   /** Loads the HTTP client and connects to Postgres; called only when something is due. The given budget is the one to use. */
   readonly open: (budget: Budget) => Promise<{ readonly destination: Destination; readonly client: SourceClient }>
+  /** Holds the queue against the database where nothing is due; true: it made tasks ready. Absent: never. */
+  readonly compareStores?: () => Promise<boolean>
   readonly onEvent: (event: WorkerEvent) => void
   /** 0 to below 1, for jitter. */
   readonly random: () => number
@@ -76,6 +80,8 @@ export interface WorkerReport {
   readonly refused: readonly { readonly source: string; readonly stream: string | null; readonly error: Error }[]
   /** Sources whose budget is closed, and until when (Unix ms). */
   readonly closed: readonly { readonly source: string; readonly opensAt: number }[]
+  /** Sources that were newly parked in this run, because they failed or refused (exit 3). */
+  readonly parked: readonly Parking[]
   /** A temporary failure of Postgres or the queue that ended the run (exit 75), or our bug (exit 1). */
   readonly failure: Error | null
   readonly nextDueAt: number | null

@@ -2,16 +2,20 @@
  * One run of `backfill worker`: takes back what the dead left, lets due rounds come round, works every source until nothing is due or the run must end, and
  * reports. The caller holds the workspace's lock. Nothing heavy is loaded unless something is due.
  */
+import { noControls } from '../domain/controls.js'
 import { BackfillError, DestinationUnavailable, StoppedError } from '../domain/errors.js'
-import type { BackfillPlan, Destination, NewTask, Queue, StreamTable, TaskFilter } from '../domain/ports.js'
+import type { BackfillPlan, Destination, NewTask, StreamTable, TaskFilter } from '../domain/ports.js'
 import type { SelectedStream } from '../domain/selection.js'
 import { CappedBudget } from './capped-budget.js'
 import { asError } from './fate.js'
 import { Run } from './run.js'
 import { type LoopDeps, SourceLoop } from './source-loop.js'
 import type { WorkerDeps, WorkerOptions, WorkerReport } from './types.js'
+import { heldBackText, workableAt, workableStreams } from './workable.js'
 
 const heartbeatMs = 2000
+/** A worker that waits notices a pause or a resume in this time. */
+const controlsLookMs = 3000
 type RunDeps = WorkerDeps & { readonly budget: CappedBudget }
 /** Partitions of one round are enqueued so many a transaction. */
 const enqueueSize = 1000
@@ -23,9 +27,11 @@ export async function runWorker(options: WorkerOptions, deps: WorkerDeps): Promi
     run.close('max requests', `${String(options.maxRequests)} requests were sent`)
   })
   try {
+    await deps.controls.adjustToClock()
     await reclaim(run, options, deps)
     await startRounds(options, deps)
-    if (await hasDueWork(options, deps)) await workWithTimers(run, options, { ...deps, budget })
+    const isDue = (await hasDueWork(options, deps)) || ((await deps.compareStores?.()) ?? false)
+    if (isDue) await workWithTimers(run, options, { ...deps, budget })
   } catch (error) {
     run.fail(asError(error))
   }
@@ -63,14 +69,17 @@ async function startRounds(options: WorkerOptions, deps: WorkerDeps): Promise<vo
   }
 }
 
-function filterOf(options: WorkerOptions): TaskFilter {
-  const streams = options.streams.map(({ source, stream }) => ({ source: source.name, stream: stream.name }))
+function filterOf(options: Pick<WorkerOptions, 'filter'>, selected: readonly SelectedStream[]): TaskFilter {
+  const streams = selected.map(({ source, stream }) => ({ source: source.name, stream: stream.name }))
   return { streams, partitions: options.filter }
 }
 
+/** What is paused or parked is no reason to connect to anything. */
 async function hasDueWork(options: WorkerOptions, deps: WorkerDeps): Promise<boolean> {
-  const dueAt = await deps.queue.nextDueAt(filterOf(options))
-  return dueAt !== null && (options.untilEmpty || dueAt <= deps.clock.now())
+  if (options.untilEmpty) return (await deps.queue.nextDueAt(filterOf(options, options.streams))) !== null
+  const workable = workableStreams(options.streams, await deps.controls.read(), deps.clock.now())
+  const dueAt = await deps.queue.nextDueAt(filterOf(options, workable))
+  return dueAt !== null && dueAt <= deps.clock.now()
 }
 
 async function workWithTimers(run: Run, options: WorkerOptions, deps: RunDeps): Promise<void> {
@@ -221,9 +230,10 @@ async function waitForMore(
     ({ source, stream }) =>
       !run.refused.some((one) => one.source === source.name && (one.stream === null || one.stream === stream.name)),
   )
-  const times = await dueTimes(open, run, { options, queue: deps.queue })
+  const times = await dueTimes(open, run, { options, deps })
   if (times.length === 0) {
-    run.close('empty', 'the queue has nothing left to do')
+    const held = heldBackText(await deps.controls.read(), deps.clock.now())
+    run.close('empty', held === '' ? 'the queue has nothing left to do' : `nothing else is left to do: ${held}`)
     return false
   }
   // What is due but was not claimed (another command holds it, say) is looked for again after a moment, not in a busy loop.
@@ -234,7 +244,7 @@ async function waitForMore(
   deps.onEvent({ type: 'waiting', source: [...run.closed.keys()][0] ?? null, until })
   run.isWaiting = true
   try {
-    await deps.clock.sleep(until - deps.clock.now(), run.signal)
+    await sleepUntil(until, run, deps)
   } catch (error) {
     if (error instanceof StoppedError) return false
     throw error
@@ -245,17 +255,31 @@ async function waitForMore(
   return true
 }
 
-/** When each stream has something to do that its source's budget allows. */
+/** Until then, or until somebody pauses or resumes something: looked for every few seconds. */
+async function sleepUntil(until: number, run: Run, deps: WorkerDeps): Promise<void> {
+  const before = JSON.stringify(await deps.controls.read())
+  while (until > deps.clock.now()) {
+    await deps.clock.sleep(Math.min(until - deps.clock.now(), controlsLookMs), run.signal)
+    if (JSON.stringify(await deps.controls.read()) !== before) return
+  }
+}
+
+/** When each stream has something to do that its source's budget, a pause or a parking allows. */
 async function dueTimes(
   streams: readonly SelectedStream[],
   run: Run,
-  { options, queue }: { readonly options: WorkerOptions; readonly queue: Queue },
+  {
+    options,
+    deps,
+  }: { readonly options: WorkerOptions; readonly deps: Pick<WorkerDeps, 'queue' | 'controls' | 'clock'> },
 ): Promise<number[]> {
+  const state = await deps.controls.read()
   const times: number[] = []
-  for (const { source, stream } of streams) {
-    const filter = { streams: [{ source: source.name, stream: stream.name }], partitions: options.filter }
-    const dueAt = await queue.nextDueAt(filter)
-    if (dueAt !== null) times.push(Math.max(dueAt, run.closed.get(source.name) ?? 0))
+  for (const selected of streams) {
+    const opensAt = workableAt(selected, state, deps.clock.now())
+    const dueAt = opensAt === null ? null : await deps.queue.nextDueAt(filterOf(options, [selected]))
+    if (dueAt !== null && opensAt !== null)
+      times.push(Math.max(dueAt, opensAt, run.closed.get(selected.source.name) ?? 0))
   }
   return times
 }
@@ -264,10 +288,13 @@ async function report(run: Run, options: WorkerOptions, deps: WorkerDeps): Promi
   const closed = [...run.closed]
     .map(([source, opensAt]) => ({ source, opensAt }))
     .filter(({ opensAt }) => opensAt > deps.clock.now())
-  const nextDueAt = run.failure === null ? await deps.queue.nextDueAt(filterOf(options)).catch(() => null) : null
+  const nextDueAt =
+    run.failure === null ? await deps.queue.nextDueAt(filterOf(options, options.streams)).catch(() => null) : null
   const end =
     run.end ?? (closed.length > 0 ? 'budget' : nextDueAt === null && run.claimed > 0 ? 'empty' : 'nothing due')
-  const reason = run.reason ?? reasonOf(end, closed)
+  const held =
+    run.failure === null ? heldBackText(await deps.controls.read().catch(() => noControls), deps.clock.now()) : ''
+  const reason = run.reason ?? [reasonOf(end, closed), held].filter((text) => text !== '').join(': ')
   await touch(options.runId, totalsOf(run, deps), deps)
   return {
     end,
@@ -281,6 +308,7 @@ async function report(run: Run, options: WorkerOptions, deps: WorkerDeps): Promi
     retrying: run.retrying,
     refused: run.refused,
     closed,
+    parked: run.parked,
     failure: run.failure,
     nextDueAt,
   }

@@ -60,7 +60,7 @@ function plainEnvironment(): NodeJS.ProcessEnv {
 describe('the program', () => {
   test('--help names the commands, and a command in a workspace its dimensions', async () => {
     const help = await run('--help')
-    for (const name of ['init', 'retry', 'seed', 'sql', 'status', 'verify', 'worker'])
+    for (const name of ['init', 'pause', 'resume', 'retry', 'seed', 'sql', 'status', 'verify', 'worker'])
       expect(help.stdout).toMatch(new RegExp(`^  ${name} `, 'm'))
     expect((await run('seed', '--help')).stdout).toContain('--document-type=VALUE...')
     expect((await run('seed', '--help', '--workspace', '/')).stdout).toContain(

@@ -4,6 +4,8 @@ import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import Init from '../../commands/init.js'
+import Pause from '../../commands/pause.js'
+import Resume from '../../commands/resume.js'
 import Retry from '../../commands/retry.js'
 import Seed from '../../commands/seed.js'
 import Sql from '../../commands/sql.js'
@@ -14,7 +16,17 @@ import { flagsOf } from '../../src/cli/dimension-flags.js'
 import { reservedFlagNames } from '../../src/domain/reserved-names.js'
 import { runCommand, temporaryFolder, writeWorkspace } from './run-command.js'
 
-const all = { init: Init, retry: Retry, seed: Seed, sql: Sql, status: Status, verify: Verify, worker: Worker }
+const all = {
+  init: Init,
+  pause: Pause,
+  resume: Resume,
+  retry: Retry,
+  seed: Seed,
+  sql: Sql,
+  status: Status,
+  verify: Verify,
+  worker: Worker,
+}
 const five = { retry: Retry, seed: Seed, status: Status, verify: Verify, worker: Worker }
 
 let folder = temporaryFolder()

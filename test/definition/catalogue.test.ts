@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { sourceJsonSchema, workspaceJsonSchema } from '../../src/definition/json-schema.js'
 import { snakeCase } from '../../src/definition/schema-keys.js'
 import { type Setting, settingsCatalogue } from '../../src/definition/settings-catalogue.js'
-import { budget, settingsShape } from '../../src/definition/settings-schema.js'
+import { budget, settingsShape, sourceSettingsShape } from '../../src/definition/settings-schema.js'
 import { compileYaml } from './compile-yaml.js'
 
 const nested = ({ key, example }: Pick<Setting, 'key' | 'example'>): string =>
@@ -30,6 +30,13 @@ describe('every setting of the catalogue', () => {
     },
   )
 
+  it.each(of('source'))('$key is accepted for all sources and a source, in definition and backfill.yaml', (setting) => {
+    const text = inner(setting)
+    expect(compileYaml(source(text)).lines).toEqual([])
+    expect(compileYaml(source(''), `defaults: { ${text} }\nsources: { acme: { ${text} } }`).lines).toEqual([])
+    expect(compileYaml(source('', `, ${text}`)).lines).not.toEqual([])
+  })
+
   it.each(of('budget'))('$key is accepted in a definition and in backfill.yaml', (setting) => {
     expect(compileYaml(source(inner(setting)), `sources: { acme: ${nested(setting)} }`).lines).toEqual([])
   })
@@ -39,10 +46,11 @@ describe('every setting of the catalogue', () => {
     const settings = Object.keys(settingsShape)
       .filter((key) => key !== 'flush')
       .map(snakeCase)
+    const park = Object.keys(sourceSettingsShape.park.unwrap().shape).map((key) => `park.${key}`)
     const rules = budget.options[1].shape
     const budgets = Object.keys(rules).map((key) => `budget.${snakeCase(key)}`)
     const keys = settingsCatalogue.filter(({ scope }) => scope !== 'workspace').map(({ key }) => key)
-    expect([...keys].sort()).toEqual([...settings, ...flush, ...budgets].sort())
+    expect([...keys].sort()).toEqual([...settings, ...flush, ...park, ...budgets].sort())
   })
 
   it('stands for every constant of the replaced scripts', () => {

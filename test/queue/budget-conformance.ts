@@ -379,8 +379,11 @@ export function describeBudget(driver: string, open: () => BudgetUnderTest): voi
         await budget.answered(await budget.book(requestOf(plain)), plain, { isRefusal: true, retryAfterMs: hour })
         clock.reboot(10 * minute)
         expect(await opensAfter(plain, under.reopen())).toBe(50 * minute)
+        // Set back at the next boot: what was left then is left now, and it ends.
         clock.reboot(-10 * hour)
-        expect(await opensAfter(plain, under.reopen())).toBe(hour)
+        expect(await opensAfter(plain, under.reopen())).toBe(50 * minute)
+        await clock.advance(50 * minute)
+        expect(await opensAfter(plain, under.reopen())).toBe(0)
       })
     })
 

@@ -203,6 +203,7 @@ export function sourceOf(origin: string, parts: Partial<Source> = {}): Source {
     baseUrl: origin,
     headers: {},
     budget: { limits: [], reserve: 0, key: 'acme', refusals: [429], delayMs: 0, concurrency: 1, verifyShare: 0.5 },
+    park: { after: 5, firstMs: 300_000, longestMs: 3_600_000, refusedMs: 21_600_000 },
     dimensions: {},
     streams: {},
     config: {},

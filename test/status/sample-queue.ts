@@ -33,6 +33,7 @@ export function sampleSource(
     baseUrl: 'https://api.example.com',
     headers: {},
     budget: { limits, reserve: 0, key: name, refusals: [429], delayMs: 0, concurrency: 2, verifyShare: 0.5 },
+    park: { after: 5, firstMs: 300_000, longestMs: 3_600_000, refusedMs: 21_600_000 },
     dimensions: {},
     streams: { pages: stream },
     config: {},

@@ -38,7 +38,7 @@ async function look(isAlive = true): Promise<StatusReport> {
   const streams = Object.values(source.streams).map((stream) => ({ source, stream }))
   return status(
     { streams, filter: {}, isEverything: true, deadLimit: 50, runLimit: 50 },
-    { queue, budget: queue.budget, clock, isAlive: () => isAlive },
+    { queue, budget: queue.budget, controls: queue.controls, clock, isAlive: () => isAlive },
   )
 }
 

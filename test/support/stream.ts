@@ -73,6 +73,7 @@ export function makeSource(streams: readonly Stream[], overrides: Partial<Source
     baseUrl: 'http://127.0.0.1:1',
     headers: {},
     budget: { limits: [], reserve: 0, key: 'test', refusals: [429], delayMs: 0, concurrency: 2, verifyShare: 0.5 },
+    park: { after: 5, firstMs: 300_000, longestMs: 3_600_000, refusedMs: 21_600_000 },
     dimensions: { site: { kind: 'list', values: ['a', 'b'], fromConfig: null, exclude: [], aliases: { first: 'a' } } },
     streams: Object.fromEntries(streams.map((stream) => [stream.name, stream])),
     config: {},

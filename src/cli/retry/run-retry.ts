@@ -1,7 +1,8 @@
-/** Runs `backfill retry`: puts dead tasks back and names them. */
+/** Runs `backfill retry`: puts dead tasks back, or dismisses them, and names them. */
 import { randomUUID } from 'node:crypto'
 import type { Log, Queue } from '../../domain/ports.js'
-import { deadTasks, type RetryRequest, retry } from '../../retry/retry.js'
+import type { Task } from '../../domain/task.js'
+import { deadTasks, dismiss, type RetryRequest, retry } from '../../retry/retry.js'
 import type { Asked } from '../asked.js'
 import { openDestination, openWorkspaceLog } from '../compose.js'
 import { openWorkspaceQueue } from '../compose-queue.js'
@@ -20,6 +21,8 @@ export interface RetryFlags {
   readonly all: boolean
   /** Agree to the deletions that stopped the tasks. */
   readonly agree: boolean
+  readonly dismiss: boolean
+  readonly note: string | undefined
 }
 const named = 20
 
@@ -29,7 +32,8 @@ export async function runRetry(asked: Asked<RetryFlags>, stop: Stop): Promise<nu
     const { log } = openWorkspaceLog(asked.workspace, opened, { command: 'retry', run: randomUUID() })
     const queue = opened.keep(await openWorkspaceQueue(asked.workspace, 'write'), (one) => one.close())
     const streams = asked.streams.map(({ source, stream }) => ({ source: source.name, stream: stream.name }))
-    const { task, code, all } = asked.flags
+    const { task, code, all, note = null } = asked.flags
+    const isDismissing = asked.flags.dismiss
     const request = {
       filter: { streams, partitions: asked.filter },
       tasks: task?.map((name) => name.replace(/^#/, '')) ?? null,
@@ -38,15 +42,12 @@ export async function runRetry(asked: Asked<RetryFlags>, stop: Stop): Promise<nu
     }
     // The word is in the ledger before a task is ready: a worker that is at work takes it at once.
     const agreed = asked.flags.agree ? await agree(request, { asked, queue, opened, log, signal: stop.signal }) : null
-    const moved = await retry(agreed === null ? request : { ...request, tasks: [...agreed.keys()] }, { queue })
-    log('info', 'tasks put back', { tasks: moved.map(({ id }) => id) })
-    if (asked.flags.json === true) sayJson({ retried: moved.map(taskDocument) })
-    else {
-      say(moved.length === 0 ? 'No dead task matches' : `${plural(moved.length, 'task is', 'tasks are')} ready again`)
-      for (const one of moved.slice(0, named)) say(`  task ${one.number}, ${labelOf(one)}`)
-      if (moved.length > named) say(`  and ${plural(moved.length - named, 'more task')}`)
-      if (moved.length > 0) say('Next: run "backfill worker", or wait for cron')
-    }
+    const wanted = agreed === null ? request : { ...request, tasks: [...agreed.keys()] }
+    const moved = isDismissing ? await dismiss({ ...request, note }, { queue }) : await retry(wanted, { queue })
+    log('info', isDismissing ? 'tasks dismissed' : 'tasks put back', { tasks: moved.map(({ id }) => id), note })
+    if (asked.flags.json === true)
+      sayJson(isDismissing ? { dismissed: moved.map(taskDocument), note } : { retried: moved.map(taskDocument) })
+    else for (const line of lines(moved, isDismissing)) say(line)
     return exitCodes.done
   })
 }
@@ -68,4 +69,20 @@ async function agree(request: RetryRequest, needs: AgreeNeeds): Promise<Readonly
   const agreed = await destination.agree(dead.map(({ id }) => id))
   for (const [task, rows] of agreed) log('info', 'deletion agreed', { task, rows })
   return agreed
+}
+
+function lines(moved: readonly Task[], isDismissing: boolean): readonly string[] {
+  if (moved.length === 0) return ['No dead task matches']
+  const said = isDismissing
+    ? ['task is dismissed', 'tasks are dismissed']
+    : ['task is ready again', 'tasks are ready again']
+  const more = moved.length - named
+  return [
+    plural(moved.length, ...(said as [string, string])),
+    ...moved.slice(0, named).map((one) => `  task ${one.number}, ${labelOf(one)}`),
+    ...(more > 0 ? [`  and ${plural(more, 'more task')}`] : []),
+    isDismissing
+      ? 'A later seed makes new tasks for these partitions; to keep one out for good, put it under "exclude"'
+      : 'Next: run "backfill worker", or wait for cron',
+  ]
 }

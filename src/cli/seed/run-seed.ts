@@ -26,11 +26,17 @@ export interface SeedFlags {
   readonly force: boolean
   readonly 'max-requests': number
   readonly 'page-size': number | undefined
+  readonly 'from-ledger': boolean
+  readonly adopt: boolean
 }
 
 /** Answers the exit code: 0; a partition that has a task already is no failure. */
 export async function runSeed(asked: Asked<SeedFlags>, stop: Stop): Promise<number> {
   const { flags } = asked
+  if (flags['from-ledger']) {
+    const { runFromLedger } = await import('./run-from-ledger.js')
+    return runFromLedger(asked, stop)
+  }
   const file = flags['from-file']
   const request: SeedRequest = {
     streams: withSettings(asked.streams, { pageSize: flags['page-size'] }),

@@ -1,7 +1,8 @@
 /** `status --json`: the contract. Keys are snake_case and stable, instants are UTC with Z, durations are milliseconds. Pure. */
-import type { RunRecord } from '../../domain/ports.js'
+import type { Dismissal, RunRecord } from '../../domain/ports.js'
 import type { Task } from '../../domain/task.js'
 import type { BudgetStatus, Finish, StatusReport, StreamStatus } from '../../status/types.js'
+import { parkingDocument, pauseDocument } from '../pause/document.js'
 import { utc } from '../zone.js'
 import { activitySentence, problemSentence } from './sentences.js'
 
@@ -33,6 +34,13 @@ export function statusDocument(
     running: report.running.map(taskDocument),
     dead_count: report.deadCount,
     dead: report.dead.map(taskDocument),
+    dismissed_count: report.dismissedCount,
+    dismissed: report.dismissed.map(({ task, dismissal }) => ({
+      task: taskDocument(task),
+      ...dismissalFields(dismissal),
+    })),
+    parked: report.controls.parkings.map(parkingDocument),
+    paused: report.controls.pauses.map(pauseDocument),
     tasks: report.selected.map(taskDocument),
     budgets: report.budgets.map(budgetDocument),
     runs: report.runs.map(runDocument),
@@ -108,6 +116,15 @@ function runDocument(run: RunRecord): unknown {
     dead: run.dead,
     rows: run.rows,
   }
+}
+
+/** When a dead task was dismissed, and why; null where it was not. */
+export function dismissalDocument(dismissal: Dismissal | null): unknown {
+  return dismissal === null ? null : dismissalFields(dismissal)
+}
+
+function dismissalFields({ at, note }: Dismissal) {
+  return { dismissed_at: utc(at), note }
 }
 
 /** One task, as every command's `--json` prints it. */

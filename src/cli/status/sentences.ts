@@ -1,4 +1,5 @@
 /** The sentences of `backfill status`: read at 03:00, and the `message` fields of its `--json`. Pure; instants in the workspace's zone. */
+import { controlLabel } from '../../domain/controls.js'
 import type { RunRecord } from '../../domain/ports.js'
 import type { Finish, StatusProblem, StatusReport } from '../../status/types.js'
 import { clean, duration, plural } from '../text.js'
@@ -56,6 +57,10 @@ function waitingReason(report: StatusReport): string {
   if (first !== undefined) {
     return `the budget of ${first.key} is closed until ${clockText(first.state.closedUntil ?? report.at, report.at)}`
   }
+  const [pause] = report.controls.pauses
+  const parking = report.controls.parkings.find((one) => one.until > report.at)
+  if (parking !== undefined) return `${parking.source} is parked until ${clockText(parking.until, report.at)}`
+  if (pause !== undefined) return `${controlLabel(pause)} is paused`
   const next = report.streams.flatMap(({ counts }) => (counts.nextDueAt === null ? [] : [counts.nextDueAt]))
   return next.length === 0 ? 'none is due' : `the next is due at ${clockText(Math.min(...next), report.at)}`
 }
@@ -88,6 +93,8 @@ export function problemSentence(problem: StatusProblem, now: number): Sentence {
         message: `${plural(count, 'task is', 'tasks are')} dead`,
         hint: 'read why below, then run "backfill retry --task N" or "--code CODE"',
       }
+    case 'source_parked':
+      return parkedSentence(problem, now)
     case 'count_differs':
       return {
         message: `${plural(count, 'finished walk differs', 'finished walks differ')} from the source's own count`,
@@ -110,6 +117,16 @@ export function problemSentence(problem: StatusProblem, now: number): Sentence {
         message: `${plural(count, 'task is', 'tasks are')} due and no worker ran since ${since(run, now)}`,
         hint: 'look at the crontab, or run "backfill worker"',
       }
+  }
+}
+
+function parkedSentence({ parking }: StatusProblem, now: number): Sentence {
+  if (parking === undefined) return { message: 'a source is parked', hint: null }
+  const { source, since: from, until, code, message } = parking
+  const next = until > now ? `until ${clockText(until, now)}` : 'and is asked again by the next task'
+  return {
+    message: `${source} is parked since ${clockText(from, now)} ${next} (${code}: ${clean(message)})`,
+    hint: `it goes on by itself when it answers; to ask it at once, run "backfill resume ${source}"`,
   }
 }
 

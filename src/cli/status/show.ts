@@ -54,7 +54,7 @@ async function ask(reading: StatusReading, queue: OpenQueue): Promise<StatusRepo
   const { streams, filter, isEverything, flags } = reading
   const deadLimit = flags.dead ? deadListed : flags.json === true ? 100 : 50
   const request: StatusRequest = { streams, filter, isEverything, deadLimit, runLimit: runsRead }
-  return status(request, { queue, budget: queue.budget, clock: systemClock, isAlive })
+  return status(request, { queue, budget: queue.budget, controls: queue.controls, clock: systemClock, isAlive })
 }
 
 async function draw({ workspace, flags, streams }: StatusReading, report: StatusReport): Promise<readonly string[]> {
@@ -78,9 +78,10 @@ async function showTask(name: string, queue: OpenQueue, { flags, streams }: Stat
     throw new ConfigError('unknown_task', `show task "${name}" found no such task`, {
       hint: 'numbers are in "backfill status" and in the log',
     })
+  const dismissal = await queue.dismissal(task.id)
   if (flags.json === true) {
-    const { taskDocument } = await import('./document.js')
-    sayJson({ task: taskDocument(task) })
+    const { dismissalDocument, taskDocument } = await import('./document.js')
+    sayJson({ task: taskDocument(task), dismissal: dismissalDocument(dismissal) })
   } else {
     const { taskLines } = await import('./task-view.js')
     const look = {
@@ -89,7 +90,7 @@ async function showTask(name: string, queue: OpenQueue, { flags, streams }: Stat
       now: Date.now(),
       label: labelIn(streams),
     }
-    say(taskLines(task, look).join('\n'))
+    say(taskLines(task, { ...look, dismissal }).join('\n'))
   }
   return flags.check && task.state === 'dead' ? exitCodes.attention : exitCodes.done
 }

@@ -1,4 +1,5 @@
 /** `status --task N` for people: all about one task. Pure. */
+import type { Dismissal } from '../../domain/ports.js'
 import type { Task } from '../../domain/task.js'
 import type { Ink } from '../ink.js'
 import { clean, count, duration, plural, shorten, wrap } from '../text.js'
@@ -12,12 +13,14 @@ export interface TaskLook {
   readonly columns: number
   readonly now: number
   readonly label: (task: Task) => string
+  /** null: it was not dismissed. */
+  readonly dismissal: Dismissal | null
 }
 
 export function taskLines(task: Task, look: TaskLook): readonly string[] {
   const { ink } = look
   const head = `${ink.bold(`TASK ${task.number}`)}  ${task.source}.${task.stream}  ${look.label(task)}`
-  return [head, ...facts(task, look.now).flatMap(([label, text]) => factLines(label, text, look))]
+  return [head, ...facts(task, look).flatMap(([label, text]) => factLines(label, text, look))]
 }
 
 function factLines(label: string, text: string, { ink, columns }: TaskLook): readonly string[] {
@@ -26,11 +29,17 @@ function factLines(label: string, text: string, { ink, columns }: TaskLook): rea
   )
 }
 
-function facts(task: Task, now: number): readonly (readonly [string, string])[] {
+function facts(task: Task, { now, dismissal }: TaskLook): readonly (readonly [string, string])[] {
   const { totals } = task
   const partition = Object.entries(task.partition).map(([name, value]) => `${name}=${clean(value)}`)
   const facts: (readonly [string, string | null])[] = [
     ['state', stateText(task, now)],
+    [
+      'dismissed',
+      dismissal === null
+        ? null
+        : `${fullTime(dismissal.at)}${dismissal.note === null ? '' : `: ${clean(dismissal.note)}`}`,
+    ],
     ['why', task.message === null ? null : `${task.code ?? 'unknown'}: ${clean(task.message)}`],
     ['try', task.hint === null ? deadHint(task) : clean(task.hint)],
     [

@@ -9,6 +9,7 @@ import type { Ink } from '../ink.js'
 import { clean, count, duration, plural, shorten, wrap } from '../text.js'
 import { clockText, fullTime } from '../zone.js'
 import { budgetLines } from './budget-view.js'
+import { dismissedLines, pausedLines } from './controls-view.js'
 import { runLines } from './run-view.js'
 import { activitySentence, problemSentence } from './sentences.js'
 import { streamLines } from './stream-view.js'
@@ -29,13 +30,15 @@ export interface Look {
 const runningShown = 10
 
 export function statusLines(report: StatusReport, look: Look): readonly string[] {
-  if (look.isDeadOnly) return [...deadLines(report, look)]
+  if (look.isDeadOnly) return [...deadLines(report, look), ...dismissedLines(report, look)]
   const sections = [
     headLines(report, look),
+    pausedLines(report, look),
     streamLines(report, look),
     selectedLines(report, look),
     runningLines(report, look),
     report.deadCount === 0 ? [] : deadLines(report, look),
+    dismissedLines(report, look),
     budgetLines(report, look),
     runLines(report, look),
   ]

@@ -2,6 +2,7 @@
 
 import type { WorkerReport } from '../../worker/types.js'
 import { failureOf } from '../exit.js'
+import { parkingDocument } from '../pause/document.js'
 import { utc } from '../zone.js'
 
 export function workerDocument(report: WorkerReport, exitCode: number): unknown {
@@ -41,6 +42,7 @@ export function workerDocument(report: WorkerReport, exitCode: number): unknown 
       before,
     })),
     refused: report.refused.map(({ source, stream, error }) => ({ source, stream, ...errorDocument(error) })),
+    parked: report.parked.map(parkingDocument),
     closed: report.closed.map(({ source, opensAt }) => ({ source, opens_at: utc(opensAt) })),
     failure: report.failure === null ? null : errorDocument(report.failure),
     next_due_at: utc(report.nextDueAt),

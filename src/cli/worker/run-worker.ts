@@ -5,10 +5,10 @@
 import { randomUUID } from 'node:crypto'
 import { setFlagsFromString } from 'node:v8'
 import { systemClock } from '../../clock/system-clock.js'
-import { TemporaryFailure } from '../../domain/errors.js'
-import type { Destination, Log, Queue } from '../../domain/ports.js'
+import { DestinationUnavailable, TemporaryFailure } from '../../domain/errors.js'
 import { redactor } from '../../log/redact.js'
 import { stuckAfterMs } from '../../status/verdict.js'
+import type { StoresFound } from '../../worker/reconcile.js'
 import type { WorkerReport } from '../../worker/types.js'
 import type { Asked } from '../asked.js'
 import { checkQueueFile, openClient, openDestination, openWorkspaceLock, openWorkspaceLog } from '../compose.js'
@@ -18,6 +18,7 @@ import { type Opened, withOpened } from '../opened.js'
 import { complain, complainOf, say, sayJson } from '../say.js'
 import { withSettings } from '../settings.js'
 import type { Stop } from '../signals.js'
+import { plural } from '../text.js'
 import { clockText } from '../zone.js'
 import { workerDocument } from './document.js'
 import { openWorkerScreen } from './screen.js'
@@ -95,24 +96,51 @@ async function work(asked: WorkerAsked, { opened, queue, signal, lost, stop }: W
   const { log } = openWorkspaceLog(asked.workspace, opened, { command: 'worker', run: runId })
   const screen = opened.keep(await openWorkerScreen(asked), (one) => one.close())
   const { runWorker } = await import('../../worker/worker.js')
+  const { isComparisonDue, reconcileStores } = await import('../../worker/reconcile.js')
   await queue.beginRun({ id: runId, command: 'worker', pid: process.pid })
   endAfterGrace(optionsOf(asked).maxRuntimeMs)
+  const connect = async () => {
+    const destination = await openDestination(asked.workspace, { opened, queue, log, signal: lost })
+    try {
+      const { repair, budget } = queue
+      const stores = { queue, repair, budget, destination, ledger: destination.ledger, log }
+      const found = await reconcileStores(runId, stores)
+      tellStores(found)
+      return { destination, found }
+    } catch (error) {
+      await destination.close()
+      throw error
+    }
+  }
   const report = await runWorker(
     { ...optionsOf(asked), runId, signal },
     {
       queue,
       budget: queue.budget,
+      controls: queue.controls,
       clock: systemClock,
       log,
       open: async (budget) => {
         boundHeap()
-        const destination = await openDestination(asked.workspace, { opened, queue, log, signal: lost })
+        const { destination } = await connect()
         try {
-          await adoptRun({ queue, destination, runId, log })
           return { destination, client: await openClient(asked.workspace, { budget, log }) }
         } catch (error) {
           await destination.close()
           throw error
+        }
+      },
+      compareStores: async () => {
+        if (!(await isComparisonDue(queue.repair, systemClock.now()))) return false
+        try {
+          const { destination, found } = await connect()
+          await destination.close()
+          return found.reopened > 0
+        } catch (error) {
+          // Nothing is due, so nobody misses the database now.
+          if (!(error instanceof DestinationUnavailable)) throw error
+          log('warn', 'stores not compared', { reason: error.message })
+          return false
         }
       },
       onEvent: screen.show,
@@ -142,27 +170,16 @@ async function work(asked: WorkerAsked, { opened, queue, signal, lost, stop }: W
   return exitCode
 }
 
-interface Stores {
-  readonly queue: Queue
-  readonly destination: Destination
-  readonly runId: string
-  readonly log: Log
-}
-
-/** Both stores name the last run that wrote; where they name different ones, one of them was restored from a backup, and somebody must look. */
-async function adoptRun({ queue, destination, runId, log }: Stores): Promise<void> {
-  const [inQueue, inDatabase] = [await queue.lastRunId(), await destination.lastRunId()]
-  if (inQueue !== inDatabase) {
-    log('warn', 'stores differ', { queue: inQueue, database: inDatabase })
+/** One of the stores was put back from a backup: what was done about it. */
+function tellStores({ reopened, isQueueOlder }: StoresFound): void {
+  if (reopened > 0)
     complain(
-      'queue.db and the database do not name the same last run: one of them was restored, or the last run was killed at its start',
+      `The database was put back to an earlier moment: ${plural(reopened, 'task that was done is', 'tasks that were done are')} ready again`,
     )
+  if (isQueueOlder)
     complain(
-      'Try: run "backfill verify" when this run has ended; what differs is seeded again with "backfill seed --force"',
+      'queue.db was put back to an earlier moment: budgets count as used up, what is done is adopted as it is claimed; for tasks made since then run "backfill seed --from-ledger"',
     )
-  }
-  await destination.setLastRunId(runId)
-  await queue.setLastRunId(runId)
 }
 
 /**
@@ -220,7 +237,8 @@ function exitCodeOf(report: WorkerReport, stop: Stop): number {
   if (report.refused.some(({ error }) => failureOf(error).exitCode === exitCodes.bug)) return exitCodes.bug
   if (failure === exitCodes.usage || report.refused.length > 0) return exitCodes.usage
   if (failure !== null) return exitCodes.temporary
-  if (report.died.length > 0 || report.differing.length > 0 || report.shrunk.length > 0) return exitCodes.attention
+  const needsLook = [report.died, report.differing, report.shrunk, report.parked].some((list) => list.length > 0)
+  if (needsLook) return exitCodes.attention
   return stop.exitCode() ?? exitCodes.done
 }
 

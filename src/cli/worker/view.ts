@@ -24,7 +24,7 @@ export function summaryLines(report: WorkerReport, now: number): readonly string
 
 /** A line on stderr for what newly went wrong: cron mails it. */
 export function newsLines(report: WorkerReport): readonly string[] {
-  return [...deathLines(report), ...differenceLines(report), ...shrinkLines(report)]
+  return [...deathLines(report), ...differenceLines(report), ...shrinkLines(report), ...report.parked.map(parkedLine)]
 }
 
 function shrinkLines({ shrunk }: WorkerReport): readonly string[] {
@@ -36,6 +36,10 @@ function shrinkLines({ shrunk }: WorkerReport): readonly string[] {
   return [
     `${labelOf(task)}${others} ${fact}, and is not called proven; look at the source, then "backfill seed --force" walks it again ("max_shrink" says how much may go)`,
   ]
+}
+
+function parkedLine({ source, until, code, message }: WorkerReport['parked'][number]): string {
+  return `${source} is parked until ${clockText(until, Date.now())} (${code}: ${clean(message)}); run "backfill status"`
 }
 
 function differenceLines({ differing }: WorkerReport): readonly string[] {

@@ -6,7 +6,7 @@
  * and from then on it is booked like any other until it has answered again. What is under way is then counted in this process only.
  */
 import { OverBudgetError, StoppedError } from '../../domain/errors.js'
-import type { Booking, BookingRequest, Budget, BudgetAnswer, BudgetState } from '../../domain/ports.js'
+import type { Booking, BookingRequest, Budget, BudgetAnswer, BudgetKeeper, BudgetState } from '../../domain/ports.js'
 import type { BudgetRules } from '../../domain/source-model.js'
 import type { Store } from '../store.js'
 import {
@@ -19,10 +19,11 @@ import {
   sentAtOf,
   windowUsed,
 } from './bookings.js'
-import { isRefusal, openGate, readGate, shutGate } from './gate.js'
+import { adoptGates, isRefusal, openGate, readGate, shutGate } from './gate.js'
 import { createLine, type Line, type Place } from './line.js'
 import { allowedRequests, findOpening, type Opening } from './opening.js'
 import { ownIdentity } from './process-identity.js'
+import { adoptSpent, isCountedAsSpent, markSpent } from './spent.js'
 
 /** How often a place that frees when another process gets its answer is looked for. */
 const lookAgainMs = 100
@@ -33,7 +34,7 @@ const workOpen = `select 1 from stream where ready + leased > 0 limit 1`
 const hasBudgetTables = `select 1 from sqlite_schema where name = 'budget_gate'`
 
 /** The budget of `store`. A reader of a file from before budgets sees an unused one. */
-export function createBudget(store: Store): Budget {
+export function createBudget(store: Store): Budget & BudgetKeeper {
   const identity = ownIdentity()
   const lines = new Map<string, Line>()
   const keysSeen = new Set<string>()
@@ -51,7 +52,11 @@ export function createBudget(store: Store): Budget {
   function meetKey(key: string): void {
     if (keysSeen.has(key)) return
     store.write(() => {
-      if (keysSeen.size === 0) adoptBookings(store)
+      if (keysSeen.size === 0) {
+        adoptBookings(store)
+        adoptGates(store)
+        adoptSpent(store)
+      }
       endBookingsOfGone(store, { key, process: identity })
     })
     keysSeen.add(key)
@@ -155,6 +160,7 @@ export function createBudget(store: Store): Budget {
     book,
     answered,
     state: async (rules) => store.read(() => readState(store, rules)),
+    countAsSpent: async () => store.write(() => markSpent(store)),
     get sent() {
       return sent
     },
@@ -181,7 +187,8 @@ function readState(store: Store, rules: BudgetRules): BudgetState {
   const gate = readGate(store, rules.key)
   const opening = findOpening(store, { rules, purpose: 'worker', isWorkOpen: true, ownUnderWay: 0 })
   const windows = rules.limits.map(({ requests, periodMs }) => {
-    const used = windowUsed(store, { key: rules.key, periodMs })
+    const booked = windowUsed(store, { key: rules.key, periodMs })
+    const used = isCountedAsSpent(store, periodMs) ? Math.max(booked, allowedRequests(rules, requests)) : booked
     return { requests, periodMs, used, left: Math.max(0, allowedRequests(rules, requests) - used) }
   })
   const isClosed = gate !== null && gate.opensAt > monotonicMs(store.clock)

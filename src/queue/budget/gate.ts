@@ -19,9 +19,16 @@ const gateSet = `
   on conflict (key) do update set refusals = excluded.refusals, boot = excluded.boot, shut_at = excluded.shut_at, opens_at = excluded.opens_at,
     shut_at_wall = excluded.shut_at_wall, opens_at_wall = excluded.opens_at_wall`
 const gateOpen = `delete from budget_gate where key = ?`
+const refusedBegin = `insert into budget_refused (key, since) values (?, ?) on conflict (key) do nothing`
+const refusedEnd = `delete from budget_refused where key = ?`
+/** By the wall clock, and never longer than it was shut for; a gate that was shut in the future was shut now. */
+const gateAdopt = `
+  update budget_gate set boot = @boot, shut_at = @mono - 1, shut_at_wall = @wall, opens_at_wall = @wall + left_ms, opens_at = @mono + left_ms
+  from (select key as gate, max(0, min(opens_at_wall - @wall, opens_at_wall - shut_at_wall)) as left_ms from budget_gate where boot <> @boot)
+  where key = gate`
 
 /** Statements that run once a request, for the test that looks at their plans. */
-export const gateStatements = { gateGet, gateSet, gateOpen }
+export const gateStatements = { gateGet, gateSet, gateOpen, refusedBegin, refusedEnd }
 
 /** Monotonic ms of this boot. `opensAt` may be past: then one request at a time is let through. */
 export interface Gate {
@@ -73,13 +80,22 @@ export function shutGate(
   store
     .sql(gateSet)
     .run(rules.key, refusals, store.clock.bootId, shutAt, opensAt, wall - (now - shutAt), wall + (opensAt - now))
+  store.sql(refusedBegin).run(rules.key, wall)
   return opensAt
 }
 
 /** The source answered a request sent since the gate was shut: it is open again. */
 export function openGate(store: Store, key: string, sentAt: number): void {
   const gate = readGate(store, key)
-  if (gate !== null && sentAt > gate.shutAt) store.sql(gateOpen).run(key)
+  if (gate === null || sentAt <= gate.shutAt) return
+  store.sql(gateOpen).run(key)
+  store.sql(refusedEnd).run(key)
+}
+
+/** Brings what another boot shut to this boot's clock, so that a wall clock that was set back cannot keep it shut for ever. */
+export function adoptGates(store: Store): void {
+  const { clock } = store
+  store.sql(gateAdopt).run({ boot: clock.bootId, mono: monotonicMs(clock), wall: Math.floor(clock.now()) })
 }
 
 /** The shortest declared window: the least after which asking again makes sense. */

@@ -4,6 +4,7 @@ import type { BudgetRules } from '../../domain/source-model.js'
 import type { Store } from '../store.js'
 import { lastSentAt, monotonicMs, underWay, windowOpensAt } from './bookings.js'
 import { readGate } from './gate.js'
+import { spentUntil } from './spent.js'
 
 export interface Opening {
   /** Monotonic ms; now or earlier: at once. A lower bound: look again then. */
@@ -78,6 +79,13 @@ function windowOpenings(store: Store, { rules, purpose, isWorkOpen }: OpeningQue
       awaitsAnswer: false,
       reason,
     })
+    const known = spentUntil(store, periodMs)
+    if (known !== null)
+      openings.push({
+        at: known,
+        awaitsAnswer: false,
+        reason: 'what was sent before the queue was put back is not known',
+      })
     if (purpose === 'worker' || !isWorkOpen) continue
     const share = allowedRequests(rules, requests, rules.verifyShare)
     const at = windowOpensAt(store, { key, periodMs, allowed: share, besideWorker: true })
