@@ -1,6 +1,6 @@
 // Owns the defaults of everything that may be set by source and by stream, and how layers of settings become one. Loads nothing, because a warm
 // start lays the environment over the compiled settings with it.
-import type { Fate, StreamSettings } from '../domain/source-model.js'
+import type { Fate, MissingParent, StreamSettings } from '../domain/source-model.js'
 
 /** Settings as far as one place gives them; amounts are in ms and bytes. */
 export interface SettingsLayer {
@@ -16,6 +16,7 @@ export interface SettingsLayer {
     | { readonly rows?: number | undefined; readonly bytes?: number | undefined; readonly age?: number | undefined }
     | undefined
   readonly foreignKeys?: 'check' | 'off' | undefined
+  readonly missingParent?: MissingParent | undefined
   readonly maxPages?: number | undefined
   readonly maxAnswerBytes?: number | undefined
   readonly maxWalkAge?: number | undefined
@@ -35,6 +36,7 @@ export const defaultSettings = {
   flushRows: 10_000,
   flushBytes: 8_388_608,
   flushAge: 1000,
+  missingParent: 'wait',
   maxPages: 1_000_000,
   maxAnswerBytes: 67_108_864,
   maxWalkAge: 604_800_000,
@@ -100,6 +102,7 @@ export function streamSettings(
       ageMs: layer.flush?.age ?? defaultSettings.flushAge,
     },
     checksForeignKeys: layer.foreignKeys !== 'off',
+    missingParent: layer.missingParent ?? defaultSettings.missingParent,
     maxPages: layer.maxPages ?? defaultSettings.maxPages,
     maxAnswerBytes: layer.maxAnswerBytes ?? defaultSettings.maxAnswerBytes,
     maxWalkAgeMs: layer.maxWalkAge ?? defaultSettings.maxWalkAge,

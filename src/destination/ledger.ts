@@ -36,6 +36,8 @@ interface LedgerRow {
   readonly proof: Proof | null
 }
 interface OpenedRow extends LedgerRow {
+  readonly source: string
+  readonly stream: string
   readonly has_held: boolean
 }
 
@@ -51,8 +53,7 @@ insert into backfill.ledger as l (task, source, stream, partition, epoch)
 select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[]) as o (task, source, stream, partition, epoch) order by o.task
 on conflict (task) do update set epoch = greatest(l.epoch + 1, excluded.epoch), claimed_at = now()
 where l.source = excluded.source and l.stream = excluded.stream and l.partition = excluded.partition
-returning ${ledgerColumns}, exists (select from backfill.held h
-  where h.source = l.source and h.stream = l.stream and h.partition = l.partition) as has_held`,
+returning ${ledgerColumns}, l.source, l.stream, exists (select from backfill.held h where h.source = l.source and h.stream = l.stream) as has_held`,
 }
 
 const ledgerRead = {
@@ -60,9 +61,11 @@ const ledgerRead = {
   text: `select ${ledgerColumns} from backfill.ledger l where l.task = $1`,
 }
 
-/** A task as the ledger has it, and whether its partition has held rows. */
+/** A task as the ledger has it, and whether its stream has held rows. */
 interface OpenedTask {
   readonly checkpoint: Checkpoint
+  readonly source: string
+  readonly stream: string
   readonly hasHeld: boolean
 }
 
@@ -86,7 +89,12 @@ export async function openLedger(
     leases.map(({ epoch }) => epoch),
   ])
   await commit(connection)
-  return answer.rows.map((row) => ({ checkpoint: toCheckpoint(row), hasHeld: row.has_held }))
+  return answer.rows.map((row) => ({
+    checkpoint: toCheckpoint(row),
+    source: row.source,
+    stream: row.stream,
+    hasHeld: row.has_held,
+  }))
 }
 
 /** The row of a task as committed last; null where there is none. */

@@ -5,9 +5,10 @@
 import { ConfigError } from '../domain/errors.js'
 import { type Connection, commit } from './connections.js'
 import { quoteLiteral } from './identifiers.js'
+import { heldSchema } from './schema-held.js'
 
 /** Version of the schema that this code reads and writes. */
-export const schemaVersion = 1
+export const schemaVersion = 2
 
 type Comments = Readonly<Record<string, string>>
 
@@ -145,7 +146,7 @@ ${commentsOf('meta', meta)}${commentsOf('ledger', ledger)}${commentsOf('held', h
 insert into backfill.meta (version) values (0);`
 
 /** Append only: a released entry never changes. */
-const migrations: readonly string[] = [first]
+const migrations: readonly string[] = [first, heldSchema]
 
 function commentsOf(table: string, comments: Comments): string {
   return Object.entries(comments)

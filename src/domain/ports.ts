@@ -1,3 +1,4 @@
+import type { HeldCount, HeldRetried, HeldSelection } from './held.js'
 import type { Json } from './json.js'
 import type { Partition, PartitionFilter } from './partition.js'
 import type { BudgetRules, Source, Stream } from './source-model.js'
@@ -390,6 +391,10 @@ export interface Destination {
   openTasks(leases: readonly Lease[]): Promise<ReadonlyMap<string, Checkpoint>>
   /** One transaction: COPY, compare-and-set on (epoch, sequence), checks, merge, own delta rows deleted, commit. An empty batch moves the ledger only. */
   flush(checkpoint: Checkpoint, batch: Batch, advance: Advance): Promise<FlushResult>
+  /** Puts held rows of a table through today's mapping again, a transaction every few hundred. */
+  retryHeld(table: StreamTable, selection: HeldSelection): Promise<HeldRetried>
+  /** What is held now, of every stream that has any. */
+  heldCounts(): Promise<readonly HeldCount[]>
   /** What the table and the ledger say about a partition. */
   actual(stream: Stream, partition: Partition): Promise<PartitionActual>
   close(): Promise<void>
