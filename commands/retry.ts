@@ -4,13 +4,14 @@ import { WorkspaceCommand } from '../src/cli/workspace-command.js'
 import { ConfigError } from '../src/domain/errors.js'
 
 export default class Retry extends WorkspaceCommand {
-  static override summary = 'put dead tasks back'
+  static override summary = 'put dead tasks back, or held rows'
   static override description =
-    'a task keeps its id and goes on where its walk stands. one of --task, --code and --all must be typed; streams and dimensions narrow it.'
+    'a task keeps its id and goes on where its walk stands. one of --task, --code and --all must be typed; streams and dimensions narrow it.\nwith --held, rows that were set aside are put through the definition as it is today, without a request to the source: --code, streams and dimensions choose among them. exit 3 where one is still held and does not wait for its parent.'
   static override examples = [
     '<%= config.bin %> <%= command.id %> --task 17',
     '<%= config.bin %> <%= command.id %> acme.users --code not_found',
     '<%= config.bin %> <%= command.id %> --all',
+    '<%= config.bin %> <%= command.id %> --held acme.users --code invalid_value',
   ]
   static override flags = {
     task: Flags.string({
@@ -20,21 +21,26 @@ export default class Retry extends WorkspaceCommand {
       multipleNonGreedy: true,
     }),
     code: Flags.string({
-      summary: 'the dead with this code, as status names it; repeat for more',
+      summary: 'the dead, or the held rows, with this code, as status names it; repeat for more',
       helpValue: 'CODE',
       multiple: true,
       multipleNonGreedy: true,
     }),
     all: Flags.boolean({ summary: 'all the dead' }),
+    held: Flags.boolean({ summary: 'held rows instead of dead tasks: all that match', exclusive: ['task', 'all'] }),
     resume: Flags.boolean({ hidden: true }),
   }
 
-  protected override async perform(_stop: Stop): Promise<number> {
+  protected override async perform(stop: Stop): Promise<number> {
     const reading = await this.read(Retry)
     if (reading.flags.resume) {
       throw new ConfigError('resume', 'read --resume found nothing to do: the worker resumes by itself', {
         hint: 'run "backfill worker"; for dead tasks "backfill retry --task N", "--code CODE" or "--all"',
       })
+    }
+    if (reading.flags.held) {
+      const { runRetryHeld } = await import('../src/cli/retry/run-retry-held.js')
+      return runRetryHeld(reading, stop)
     }
     const { runRetry } = await import('../src/cli/retry/run-retry.js')
     return runRetry(reading)

@@ -8,7 +8,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { PromotionConflict } from '../domain/errors.js'
-import { type HeldRetried, type HeldSelection, noneRetried } from '../domain/held.js'
+import { addRetried, type HeldRetried, type HeldSelection, noneRetried } from '../domain/held.js'
 import type { Json } from '../domain/json.js'
 import { type Partition, parsePartitionKey } from '../domain/partition.js'
 import type { Clock, Log } from '../domain/ports.js'
@@ -57,18 +57,6 @@ async function readNow(connection: Connection): Promise<string> {
     text: "select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS.US+00') as at",
   })
   return answer.rows[0]?.at ?? ''
-}
-
-function addRetried(a: HeldRetried, b: HeldRetried): HeldRetried {
-  return {
-    tried: a.tried + b.tried,
-    created: a.created + b.created,
-    updated: a.updated + b.updated,
-    unchanged: a.unchanged + b.unchanged,
-    duplicates: a.duplicates + b.duplicates,
-    held: a.held + b.held,
-    waiting: a.waiting + b.waiting,
-  }
 }
 
 interface RetryOrder {

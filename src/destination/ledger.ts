@@ -3,6 +3,7 @@
  * lock); moving is a compare-and-set on epoch and sequence, in the transaction that promotes the rows. Must not know tables.
  */
 import type { Json } from '../domain/json.js'
+import type { SplitPage } from '../domain/page-task.js'
 import { partitionKey } from '../domain/partition.js'
 import type { Advance, Checkpoint, Walk } from '../domain/ports.js'
 import type { Lease, Proof, Totals } from '../domain/task.js'
@@ -19,6 +20,7 @@ interface LedgerRow {
   readonly request_hash: string | null
   readonly cursor: string | null
   readonly loop: string | null
+  readonly split: string | null
   readonly walk_pages: string
   readonly walk_received: string
   readonly walk_distinct: string
@@ -42,7 +44,7 @@ interface OpenedRow extends LedgerRow {
 }
 
 // cursor and loop as text: the driver's own parser would round what is beyond 2^53.
-const ledgerColumns = `l.task, l.epoch, l.sequence, l.walk, l.walk_started_at, l.page_size, l.request_hash, l.cursor::text as cursor, l.loop::text as loop,
+const ledgerColumns = `l.task, l.epoch, l.sequence, l.walk, l.walk_started_at, l.page_size, l.request_hash, l.cursor::text as cursor, l.loop::text as loop, l.split::text as split,
   l.walk_pages, l.walk_received, l.walk_distinct, l.expected, l.expected_trust, l.pages, l.received, l.created, l.updated, l.unchanged, l.held,
   l.duplicates, l.requests, l.done, l.proof`
 
@@ -130,6 +132,7 @@ function toWalk(row: LedgerRow): Walk | null {
     received: Number(row.walk_received),
     distinct: Number(row.walk_distinct),
     expected: row.expected === null ? null : { value: Number(row.expected), trust: row.expected_trust ?? 'exact' },
+    ...(row.split === null ? {} : { split: JSON.parse(row.split) as readonly SplitPage[] }),
   }
 }
 
@@ -165,7 +168,7 @@ export interface FlushCounts {
  */
 export const ledgerMoved = `
 moved as (
-  update backfill.ledger l set sequence = l.sequence + 1, walk = $4, walk_started_at = $5, page_size = $6, request_hash = $7, cursor = $8, loop = $9,
+  update backfill.ledger l set sequence = l.sequence + 1, walk = $4, walk_started_at = $5, page_size = $6, request_hash = $7, cursor = $8, loop = $9, split = $23,
     walk_pages = $10, walk_received = $11, walk_distinct = $12, expected = $13, expected_trust = $14, pages = l.pages + $15, received = l.received + $16,
     created = l.created + c.created, updated = l.updated + c.updated, unchanged = l.unchanged + $17 - c.created - c.updated, held = l.held + $18,
     duplicates = l.duplicates + $19, requests = greatest(l.requests, $20), done = $21, proof = $22, moved_at = now(),
@@ -175,10 +178,10 @@ moved as (
 )
 select created, updated from moved`
 
-/** Moves the ledger by itself; the counts of the merge come as $23 and $24. */
+/** Moves the ledger by itself; the counts of the merge come as $24 and $25. */
 export const ledgerMove = {
   name: 'backfill_ledger_move',
-  text: `with counted as (select $23::bigint as created, $24::bigint as updated), ${ledgerMoved}`,
+  text: `with counted as (select $24::bigint as created, $25::bigint as updated), ${ledgerMoved}`,
 }
 
 /** What {@link ledgerMoved} answers. */
@@ -187,7 +190,7 @@ export interface MovedRow {
   readonly updated: string
 }
 
-/** The first 22 parameters of a move. */
+/** The first 23 parameters of a move. */
 export function moveValues(checkpoint: Checkpoint, advance: Advance, counts: FlushCounts): readonly unknown[] {
   const walk = walkAfter(checkpoint, advance, counts)
   return [
@@ -213,6 +216,7 @@ export function moveValues(checkpoint: Checkpoint, advance: Advance, counts: Flu
     advance.requests,
     advance.done,
     advance.done ? (advance.proof ?? 'unproven') : null,
+    walk.split === undefined || walk.split.length === 0 ? null : JSON.stringify(walk.split),
   ]
 }
 

@@ -34,6 +34,18 @@ export const noneRetried: HeldRetried = {
   waiting: 0,
 }
 
+export function addRetried(a: HeldRetried, b: HeldRetried): HeldRetried {
+  return {
+    tried: a.tried + b.tried,
+    created: a.created + b.created,
+    updated: a.updated + b.updated,
+    unchanged: a.unchanged + b.unchanged,
+    duplicates: a.duplicates + b.duplicates,
+    held: a.held + b.held,
+    waiting: a.waiting + b.waiting,
+  }
+}
+
 /** What is held of a stream at one moment. */
 export interface HeldCount {
   readonly source: string
@@ -42,6 +54,12 @@ export interface HeldCount {
   readonly waiting: number
   /** Rows that only an operator, or a later walk, takes out. */
   readonly rejected: number
+}
+
+/** What was held of all streams when that was counted, Unix ms. */
+export interface HeldNote {
+  readonly countedAt: number
+  readonly counts: readonly HeldCount[]
 }
 
 /** Held rows of one stream with one code and reason, values left out of the reason. */

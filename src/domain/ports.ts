@@ -1,5 +1,6 @@
-import type { HeldCount, HeldRetried, HeldSelection } from './held.js'
+import type { HeldCount, HeldNote, HeldRetried, HeldSelection } from './held.js'
 import type { Json } from './json.js'
+import type { SplitPage } from './page-task.js'
 import type { Partition, PartitionFilter } from './partition.js'
 import type { BudgetRules, Source, Stream } from './source-model.js'
 import type { Lease, Outcome, Progress, Proof, Task, TaskState, Totals } from './task.js'
@@ -175,6 +176,10 @@ export interface Queue {
   ): Promise<void>
   endRun(runId: string, end: { readonly exitCode: number; readonly reason: string }): Promise<void>
   runs(limit: number): Promise<readonly RunRecord[]>
+  /** Keeps what is held now, for `status`. */
+  noteHeld(counts: readonly HeldCount[]): Promise<void>
+  /** What was held when it was counted last; null: it never was. */
+  heldNote(): Promise<HeldNote | null>
   /** The last run that wrote rows: also in the database, so that a restored store is recognised. */
   lastRunId(): Promise<string | null>
   setLastRunId(runId: string): Promise<void>
@@ -272,6 +277,8 @@ export interface WalkStart {
   readonly source: Source
   readonly partition: Partition
   readonly cursor: Cursor | null
+  /** Only this page of a numbered walk; absent: from the cursor to the end. */
+  readonly page?: Pick<SplitPage, 'number' | 'at'>
   readonly loop: Json
   /** Pages of this walk that are already promoted. */
   readonly pages: number
@@ -295,7 +302,13 @@ export interface SourceClient {
   count(
     start: Omit<WalkStart, 'cursor' | 'loop' | 'pages' | 'received'>,
   ): Promise<{ readonly count: SourceCount | null; readonly requests: number }>
+  /** The page at a cursor, and where a walk goes on behind it without its answer (null: there is no page behind it); null where only the answer would say. */
+  passOver(stream: Stream, cursor: Cursor | null): PassedPage | null
   close(): Promise<void>
+}
+export interface PassedPage {
+  readonly page: Pick<SplitPage, 'number' | 'at'>
+  readonly next: Cursor | null
 }
 
 // Destination (Postgres) ---------------------------------------------------------------------------------------------
@@ -326,6 +339,8 @@ export interface Walk {
   /** Distinct keys promoted or held in this walk, as far as known. */
   readonly distinct: number
   readonly expected: SourceCount | null
+  /** Pages that it passed over, each a task of its own; absent: none. */
+  readonly split?: readonly SplitPage[]
 }
 
 /** A stream's table, checked against the catalog. Made once per run. */

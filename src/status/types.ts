@@ -1,3 +1,4 @@
+import type { HeldCount } from '../domain/held.js'
 import type { PartitionFilter } from '../domain/partition.js'
 import type { Budget, BudgetState, Clock, Queue, RunRecord, StreamCounts } from '../domain/ports.js'
 import type { BudgetRules, Source, Stream } from '../domain/source-model.js'
@@ -18,7 +19,7 @@ export interface StatusRequest {
 }
 
 export interface StatusDeps {
-  readonly queue: Pick<Queue, 'counts' | 'tasks' | 'runs'>
+  readonly queue: Pick<Queue, 'counts' | 'tasks' | 'runs' | 'heldNote'>
   readonly budget: Pick<Budget, 'state'>
   readonly clock: Pick<Clock, 'now'>
   /** True where a process of this number lives on this machine. */
@@ -77,6 +78,8 @@ export interface StreamStatus {
   /** Mean requests of a done task; null before the first. */
   readonly requestsPerTask: number | null
   readonly finish: Finish
+  /** What was held of it when that was counted last; null: it never was. */
+  readonly held: (Pick<HeldCount, 'waiting' | 'rejected'> & { readonly countedAt: number }) | null
 }
 
 /** When the open tasks will be done at the present budget: an estimate, or why there is none. */

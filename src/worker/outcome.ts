@@ -21,13 +21,23 @@ export interface Concluded {
 /** The outcome of a task whose walk ended, or broke off with an error. */
 export function concludeTask(lease: Lease, end: TaskEnd, context: EndContext): Concluded {
   const attemptsBefore = end.hasProgress ? 0 : lease.task.attempts
-  const base = { lease, progress: end.progress, attempts: attemptsBefore, workedMs: context.workedMs }
+  const split = end.split === undefined ? {} : { split: end.split }
+  const base = { lease, progress: end.progress, attempts: attemptsBefore, workedMs: context.workedMs, ...split }
   if (end.error === null) {
     return { outcome: { ...base, attempts: 0, kind: 'done', proof: end.proof ?? 'unproven' }, fate: null }
   }
   const { settings, now, jitter } = context
-  const fate = fateOf({ error: end.error, attemptsBefore, hasSpent: end.sent > 0, settings, now, jitter })
-  const said = describe(end.error)
+  const { hasOpenParent = false } = end
+  const fate = fateOf({
+    error: end.error,
+    attemptsBefore,
+    hasSpent: end.sent > 0,
+    hasOpenParent,
+    settings,
+    now,
+    jitter,
+  })
+  const said = withNote(describe(end.error), fate.kind === 'dead' ? end.note : undefined)
   switch (fate.kind) {
     case 'later':
       return { outcome: { ...base, kind: 'later', readyAt: fate.readyAt, attempts: fate.attempts, ...said }, fate }
@@ -45,6 +55,10 @@ export function concludeTask(lease: Lease, end: TaskEnd, context: EndContext): C
     case 'database':
       return { outcome: { ...base, kind: 'released' }, fate }
   }
+}
+
+function withNote<T extends { readonly hint: string | null }>(said: T, note: string | undefined): T {
+  return note === undefined ? said : { ...said, hint: said.hint === null ? note : `${said.hint}; ${note}` }
 }
 
 /** Gives a lease back unspent, with what the queue knew of it. */

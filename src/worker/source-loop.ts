@@ -2,22 +2,26 @@
  * Works through one source's due tasks: claims in batches, keeps up to `concurrency` of them running, settles what ended together with the next claim. Owns the
  * leases between claim and settle. If the process dies, the next run reclaims them, and the ledger says what was promoted.
  */
-import { InvariantError, StoppedError, TerminalError } from '../domain/errors.js'
+import { InvariantError, ParentMissing, StoppedError, TerminalError } from '../domain/errors.js'
+import { pageOfTask, wholePartition } from '../domain/page-task.js'
 import type { Checkpoint, Destination, SourceClient, StreamTable, TaskFilter } from '../domain/ports.js'
 import type { SelectedStream } from '../domain/selection.js'
 import type { StreamSettings } from '../domain/source-model.js'
 import type { Lease, Outcome, Progress } from '../domain/task.js'
+import { childrenOf } from '../domain/waiting.js'
 import { asError, describe, type Fate } from './fate.js'
 import { type LinkedAbort, linkAbort } from './linked-abort.js'
 import { concludeTask, progressOf, released } from './outcome.js'
 import type { Run } from './run.js'
 import { runTask, type TaskEnd } from './run-task.js'
 import type { WorkerDeps, WorkerOptions } from './types.js'
+import type { WaitingRows } from './waiting-rows.js'
 
 export interface LoopDeps extends WorkerDeps {
   readonly run: Run
   readonly destination: Destination
   readonly client: SourceClient
+  readonly waiting: Pick<WaitingRows, 'moved'>
 }
 
 /** Wait at most this long for a closed budget, where the run is not to wait until the queue is empty. */
@@ -235,13 +239,15 @@ export class SourceLoop {
       ...this.#deps,
       source: entry.selected.source,
       stream: entry.selected.stream,
-      partition: lease.task.partition,
+      partition: wholePartition(lease.task.partition),
+      page: pageOfTask(lease.task.partition),
       table: entry.table,
       signal: stop.signal,
       deadlineAt: this.#run.deadlineAt,
       maxWaitMs: this.#options.untilEmpty ? null : patienceMs,
       onProgress: (progress) => {
         this.#run.flushed += 1
+        this.#deps.waiting.moved(entry.selected.stream)
         this.#progress.set(lease.task.id, { lease, progress })
         this.#deps.onEvent({ type: 'progress', task: lease.task, progress })
       },
@@ -249,7 +255,19 @@ export class SourceLoop {
         this.#reportUnknownFields(lease.task.stream, fields)
       },
     })
-    this.#conclude(lease, end, this.#deps.clock.monotonic() - startedAt)
+    const workedMs = this.#deps.clock.monotonic() - startedAt
+    const hasOpenParent = end.error instanceof ParentMissing && (await this.#hasOpenParent(entry.selected))
+    this.#conclude(lease, { ...end, hasOpenParent }, workedMs)
+  }
+
+  /** What fills the tables that this stream refers to still has tasks to do. */
+  async #hasOpenParent({ source, stream }: SelectedStream): Promise<boolean> {
+    const parents = Object.values(source.streams).filter(
+      (one) => one.name !== stream.name && childrenOf(one, [stream]).length > 0,
+    )
+    const streams = parents.map(({ name }) => ({ source: source.name, stream: name }))
+    const filter = { streams, partitions: {} }
+    return (await this.#deps.queue.tasks({ states: ['ready', 'leased'], filter, limit: 1 })).length > 0
   }
 
   #reportUnknownFields(stream: string, fields: readonly string[]): void {

@@ -68,6 +68,8 @@ export interface WorkerReport {
   /** Walks that ended in this run with other rows than the source counts (`backfill verify` says which side lacks what). */
   readonly differing: readonly { readonly task: Task; readonly received: number; readonly expected: number | null }[]
   readonly retrying: number
+  /** Rows that waited for their parent and went into their table. */
+  readonly putBack: number
   /** Streams that could not be worked on because their definition does not fit (exit 2). */
   readonly refused: readonly { readonly source: string; readonly stream: string | null; readonly error: Error }[]
   /** Sources whose budget is closed, and until when (Unix ms). */
