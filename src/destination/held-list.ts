@@ -2,7 +2,7 @@
  * Owns the lists of held rows for people: groups, single rows, counts. Reads only, in the schema of any version, so that it may run beside a worker. A group's
  * reason has no values in it, and raw text leaves the database only where it was asked for: both may be somebody's private data.
  */
-import pg from 'pg'
+import type pg from 'pg'
 import { ConfigError, DestinationUnavailable } from '../domain/errors.js'
 import type { HeldCount, HeldGroup, HeldList, HeldPlace, HeldQuery, HeldRecord } from '../domain/held.js'
 import { parsePartitionKey } from '../domain/partition.js'

@@ -37,6 +37,7 @@ export const reservedFlagNames: readonly string[] = [
   'partition',
   'priority',
   'quiet',
+  'raw',
   'resume',
   'source',
   'stream',
