@@ -18,7 +18,7 @@ import { type Connection, type Connections, commit, type Deadlines } from './con
 import { beginScript, heldOrphan, ownRows, parentCodes, type Staging, tableLock } from './flush.js'
 import { copyGoodRows, heldRejected, mergeGoodRows } from './good-rows.js'
 import { identityOf } from './held.js'
-import { type ChunkRow, heldChunk, heldDrop, heldMoved, heldPutBack } from './held-sql.js'
+import { type ChunkRow, heldChunk, heldDrop, heldMoved, heldPlan, heldPutBack, type PlannedRow } from './held-sql.js'
 import { parseExact } from './json-text.js'
 import type { PostgresStreamTable } from './stream-table.js'
 
@@ -30,6 +30,8 @@ interface RetryTools {
   readonly log: Log
 }
 
+/** Rows that are looked for at once, and rows of one transaction. */
+const planRows = 20_000
 const chunkRows = 500
 /** Tries of one chunk under contention, and the pause between, ms. */
 const tries = 4
@@ -44,11 +46,48 @@ export async function retryHeldRows(
   const since = await tools.connections.run(readNow)
   let total = noneRetried
   for (;;) {
-    if (tools.signal.aborted) return total
-    const chunk = await retryInTime({ table, selection, since }, tools)
-    if (chunk === null) return total
-    total = addRetried(total, chunk)
+    const plan = await tools.connections.run((connection) => readPlan(connection, { table, selection, since }))
+    if (plan.length === 0) return total
+    let tried = 0
+    for (const rows of chunksOf(plan)) {
+      if (tools.signal.aborted) return total
+      const chunk = await retryInTime({ table, since, rows }, tools)
+      tried += chunk.tried
+      total = addRetried(total, chunk)
+    }
+    // All of them are somebody else's by now: a worker's flush holds them anew.
+    if (tried === 0) return total
   }
+}
+
+interface RetryPlan {
+  readonly table: PostgresStreamTable
+  readonly selection: HeldSelection
+  readonly since: string
+}
+
+async function readPlan(
+  connection: Connection,
+  { table, selection, since }: RetryPlan,
+): Promise<readonly PlannedRow[]> {
+  const { mayHaveParent } = await table.statements(connection)
+  const plan = heldPlan({ stream: table.stream, selection, since, mayHaveParent, limit: planRows })
+  return (await connection.query<PlannedRow>(plan, plan.values)).rows
+}
+
+/** Rows of one partition and task. */
+function* chunksOf(plan: readonly PlannedRow[]): Generator<readonly PlannedRow[]> {
+  let chunk: PlannedRow[] = []
+  for (const row of plan) {
+    const [first = row] = chunk
+    const isSame = row.partition === first.partition && row.task === first.task
+    if (!isSame || chunk.length === chunkRows) {
+      yield chunk
+      chunk = []
+    }
+    chunk.push(row)
+  }
+  if (chunk.length > 0) yield chunk
 }
 
 /** By the database's clock: it stamps the rows. */
@@ -61,12 +100,13 @@ async function readNow(connection: Connection): Promise<string> {
 
 interface RetryOrder {
   readonly table: PostgresStreamTable
-  readonly selection: HeldSelection
   /** Rows that were tried at or after this moment had their turn. */
   readonly since: string
+  /** Of one partition and task. */
+  readonly rows: readonly PlannedRow[]
 }
 
-async function retryInTime(order: RetryOrder, tools: RetryTools): Promise<HeldRetried | null> {
+async function retryInTime(order: RetryOrder, tools: RetryTools): Promise<HeldRetried> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await tools.connections.run((connection) => retryChunk(connection, order, tools))
@@ -80,34 +120,30 @@ async function retryInTime(order: RetryOrder, tools: RetryTools): Promise<HeldRe
   }
 }
 
-/** Rows of one task and partition; null where none is left. */
-async function retryChunk(connection: Connection, order: RetryOrder, tools: RetryTools): Promise<HeldRetried | null> {
-  const { table } = order
+async function retryChunk(connection: Connection, order: RetryOrder, tools: RetryTools): Promise<HeldRetried> {
+  const { table, since } = order
+  const { stream } = table
   const checkpoint = { taskId: randomUUID(), sequence: 0 }
-  await connection.query({ text: beginScript({ checkpoint, deadlines: tools.deadlines }) })
+  const { deadlines } = tools
+  await connection.query({ text: beginScript({ checkpoint, deadlines }) })
   // Before the rows are read: a flush that merges one of their keys takes it out, under this lock.
   await connection.query({ text: tableLock(table.layout) })
-  const statements = await table.statements(connection)
-  const { stream } = table
-  const question = heldChunk({
-    stream,
-    selection: order.selection,
-    since: order.since,
-    mayHaveParent: statements.mayHaveParent,
-    limit: chunkRows,
-  })
-  const { rows } = await connection.query<ChunkRow & Record<string, unknown>>(question, question.values)
+  const [planned] = order.rows
+  const { rows } = await connection.query<ChunkRow & Record<string, unknown>>(heldChunk, [
+    ...[stream.source, stream.name, since, planned?.partition, planned?.task],
+    order.rows.map(({ identity }) => identity),
+  ])
   const [first] = rows
-  if (first === undefined) {
-    await commit(connection)
-    return null
+  let counts = noneRetried
+  if (first !== undefined) {
+    const statements = await table.statements(connection)
+    const batch = newBatch(table, parsePartitionKey(first.partition))
+    const outcome =
+      batch instanceof PromotionConflict
+        ? stillHeld(rows, batch)
+        : await mergeChunk(connection, { staging: { checkpoint, deadlines, statements, batch }, rows })
+    counts = await keepBooks(connection, { stream, rows, outcome })
   }
-  const batch = newBatch(table, parsePartitionKey(first.partition))
-  const outcome =
-    batch instanceof PromotionConflict
-      ? stillHeld(rows, batch)
-      : await mergeChunk(connection, { staging: { checkpoint, deadlines: tools.deadlines, statements, batch }, rows })
-  const counts = await keepBooks(connection, { stream, rows, outcome })
   await commit(connection)
   return counts
 }

@@ -25,7 +25,7 @@ export interface Question extends Statement {
   readonly values: readonly unknown[]
 }
 
-interface ChunkOrder {
+interface PlanOrder {
   readonly stream: { readonly source: string; readonly name: string }
   readonly selection: HeldSelection
   readonly since: string
@@ -34,24 +34,41 @@ interface ChunkOrder {
   readonly limit: number
 }
 
-/** The next rows to try: of one partition and task, that which waits longest first. */
-export function heldChunk({ stream, selection, since, mayHaveParent, limit }: ChunkOrder): Question {
+/** A held row that is to be tried. */
+export interface PlannedRow {
+  readonly [name: string]: unknown
+  readonly partition: string
+  readonly task: string
+  readonly identity: string
+}
+
+/** The next rows to try, by partition and task, each in the order in which it was held. One look at all of a stream's rows, so that it is made for many. */
+export function heldPlan({ stream, selection, since, mayHaveParent, limit }: PlanOrder): Question {
   const values: unknown[] = [stream.source, stream.name, since, limit]
-  const conditions = ['h.source = $1', 'h.stream = $2', '(h.retried_at is null or h.retried_at < $3::timestamptz)']
+  const conditions = ['h.source = $1', 'h.stream = $2', isUntried]
   if (selection.codes !== null) {
     values.push(selection.codes)
     conditions.push(`h.code = any($${values.length}::text[])`)
   }
   conditions.push(...partitionConditions(selection.partitions, values))
   if (selection.isWaiting) conditions.push("h.code = 'parent_missing'", `(${mayHaveParent})`)
-  const where = conditions.join(' and ')
   const text = `
-with first as (select h.partition, h.task from backfill.held h where ${where} order by h.held_at, h.partition, h.task limit 1)
+select h.partition, h.task, h.identity from backfill.held h where ${conditions.join(' and ')}
+order by h.partition, h.task, h.held_at, h.page, h.row_number, h.identity limit $4`
+  return { text, values }
+}
+
+const isUntried = '(h.retried_at is null or h.retried_at < $3::timestamptz)'
+
+/** Planned rows as they are now, which may be fewer: a merge may have taken some out. */
+export const heldChunk: Statement = {
+  name: 'backfill_held_chunk',
+  text: `
 select h.partition, h.task, h.walk, h.identity, h.page, h.row_number, h.key, h.version, h.raw, h.held_at::text as held_at,
   exists (select from backfill.held o where o.source = h.source and o.stream = h.stream and o.identity = h.identity and o.partition <> h.partition) as is_shared
-from backfill.held h join first using (partition, task) where ${where}
-order by h.held_at, h.page, h.row_number, h.identity limit $4`
-  return { text, values }
+from backfill.held h
+where h.source = $1 and h.stream = $2 and ${isUntried} and h.partition = $4 and h.task = $5 and h.identity = any($6::text[])
+order by h.held_at, h.page, h.row_number, h.identity`,
 }
 
 /** Conditions on the JSON text of `h.partition`; their parameters are added to `values`. */

@@ -41,6 +41,13 @@ const heldFind = {
 where source = $1 and stream = $2 and identity = any($3::text[]) and key is not null`,
 }
 
+/** Of a stream with few held rows all are read: looking for every key of a flush would cost more. */
+const fewHeld = 1000
+const heldFew = {
+  name: 'backfill_held_few',
+  text: `select partition, key, version, identity from backfill.held where source = $1 and stream = $2 and key is not null limit ${fewHeld + 1}`,
+}
+
 const heldRelease = {
   name: 'backfill_held_release',
   text: `delete from backfill.held h using unnest($3::text[], $4::text[]) as r (partition, identity)
@@ -129,9 +136,8 @@ export async function releaseHeld(
   removed: readonly HeldRow[],
 ): Promise<void> {
   const notMerged = keysOf(removed)
-  const merged = [...batch.keys].filter((key) => !notMerged.has(key))
-  if (merged.length === 0) return
-  const found = await findHeld(connection, batch, merged.map(identityOfKey))
+  if (batch.keys.size === notMerged.size) return
+  const found = (await heldAmong(connection, batch)).filter(({ key }) => !notMerged.has(key))
   if (found.length === 0) return
   const newest = batch.newestOf(new Set(found.map(({ key }) => key)))
   const released = found.filter(({ key, version }) => !isNewer(version, newest.get(key)?.version ?? null))
@@ -143,6 +149,14 @@ export async function releaseHeld(
     released.map(({ partition }) => partition),
     released.map(({ identity }) => identity),
   ])
+}
+
+/** Held rows of the stream with a key of the batch. */
+async function heldAmong(connection: Connection, batch: TableBatch): Promise<readonly FoundRow[]> {
+  const { source, name } = batch.layout.stream
+  const { rows } = await connection.query<FoundRow>(heldFew, [source, name])
+  if (rows.length > fewHeld) return await findHeld(connection, batch, [...batch.keys].map(identityOfKey))
+  return rows.filter(({ key }) => batch.keys.has(key))
 }
 
 async function findHeld(

@@ -195,6 +195,17 @@ describe('never back in time', () => {
     expect(await heldOf(stream)).toEqual([])
   })
 
+  test('a merge finds its held row among more than a thousand', async () => {
+    const destination = await openDestination(database.config)
+    const stream = streamOf(idAndName)
+    const work = await startWork(destination, stream)
+    await work.flush(Array.from({ length: 1100 }, (_, at) => ({ id: at + 1, name: 'bad\0' })))
+    await work.flush([{ id: 1050, name: 'good' }])
+    const held = await heldOf(stream)
+    expect(held).toHaveLength(1099)
+    expect(held.map(({ key }) => key)).not.toContain('1050')
+  })
+
   test('without a version, a key that reads otherwise today goes in only where the table has none', async () => {
     const destination = await openDestination(database.config)
     const stream = streamOf([column('id', 'bigint', { isRequired: true }), column('name', 'text')])
@@ -356,7 +367,15 @@ describe('a missing parent', () => {
       created: 1,
       held: 2,
     })
-    expect(await heldOf(stream)).toMatchObject([{ code: 'parent_missing' }, { code: 'parent_missing' }])
+    const label = `up bigint → public.${stream.name} (id)`
+    expect(
+      await database.sql('select code, reference, parent_key from backfill.held where stream = $1 order by key', [
+        stream.name,
+      ]),
+    ).toEqual([
+      { code: 'parent_missing', reference: label, parent_key: ['1'] },
+      { code: 'parent_missing', reference: label, parent_key: ['2'] },
+    ])
     await work.flush([{ id: 1 }])
     expect(await retry(destination, stream, waiting)).toMatchObject({ created: 2 })
     expect(await heldOf(stream)).toEqual([])

@@ -19,29 +19,32 @@ const streamBy = (pagination: Pagination, pageSize: number | null = 10) =>
 
 describe('the place behind a page without an answer', () => {
   const { client } = bench()
-  const place = (at: number, pages: number, seen: number, total: number | null = null) => ({ at, pages, seen, total })
+  const place = (at: number, pages: number, [seen, total]: readonly [number, number?]) => ({
+    ...{ at, pages, seen },
+    total: total ?? null,
+  })
 
   it('is the next page, also of the first', () => {
-    expect(client.passOver(streamBy(byPage), null)).toEqual({ page: { number: 1, at: 1 }, next: place(2, 1, 10) })
-    expect(client.passOver(streamBy(byPage), place(7, 6, 60, 200))).toEqual({
+    expect(client.passOver(streamBy(byPage), null)).toEqual({ page: { number: 1, at: 1 }, next: place(2, 1, [10]) })
+    expect(client.passOver(streamBy(byPage), place(7, 6, [60, 200]))).toEqual({
       page: { number: 7, at: 7 },
-      next: place(8, 7, 70, 200),
+      next: place(8, 7, [70, 200]),
     })
-    expect(client.passOver(streamBy(byPage, null), null)).toMatchObject({ next: place(2, 1, 0) })
+    expect(client.passOver(streamBy(byPage, null), null)).toMatchObject({ next: place(2, 1, [0]) })
   })
 
   it('is as many rows on as pages had, and no more than are asked for; unknown where no size is', () => {
-    expect(client.passOver(streamBy(byOffset), place(60, 6, 60))).toEqual({
+    expect(client.passOver(streamBy(byOffset), place(60, 6, [60]))).toEqual({
       page: { number: 7, at: 60 },
-      next: place(70, 7, 70),
+      next: place(70, 7, [70]),
     })
-    expect(client.passOver(streamBy(byOffset, 500), place(60, 6, 60))).toMatchObject({ next: place(70, 7, 70) })
-    expect(client.passOver(streamBy(byOffset), place(65, 6, 65))).toMatchObject({ next: place(75, 7, 75) })
+    expect(client.passOver(streamBy(byOffset, 500), place(60, 6, [60]))).toMatchObject({ next: place(70, 7, [70]) })
+    expect(client.passOver(streamBy(byOffset), place(65, 6, [65]))).toMatchObject({ next: place(75, 7, [75]) })
     expect(client.passOver(streamBy(byOffset, null), null)).toBeNull()
   })
 
   it('is none behind the last page of an exact total', () => {
-    expect(client.passOver(streamBy(byPage), place(20, 19, 190, 195))).toEqual({
+    expect(client.passOver(streamBy(byPage), place(20, 19, [190, 195]))).toEqual({
       page: { number: 20, at: 20 },
       next: null,
     })

@@ -40,7 +40,7 @@ describe('passing a page over', () => {
     expect(mayPassOver(walkBehind(most, passing(1)), null)).toBe(false)
   })
 
-  it.each([
+  it.each<[Error, boolean]>([
     [failed, true],
     [new AnswerInvalid('unparsable', 'm'), true],
     [new SourceRejected('http_404', 'm'), true],
