@@ -164,11 +164,11 @@ class PostgresDestination implements Destination {
     return await this.#run({ doing, phase: 'work' }, (connection) => readActual(connection, stream, partition))
   }
 
-  async retryHeld(table: StreamTable, selection: HeldSelection): Promise<HeldRetried> {
+  async retryHeld(table: StreamTable, selection: HeldSelection, signal: AbortSignal): Promise<HeldRetried> {
     if (!(table instanceof PostgresStreamTable)) throw new InvariantError('retry got a table of another destination')
     const { source, name } = table.stream
     try {
-      return await retryHeldRows(table, selection, this.#parts)
+      return await retryHeldRows(table, selection, { ...this.#parts, signal })
     } catch (error) {
       throw classify(error, { doing: `try held rows of "${source}.${name}" again`, phase: 'work' })
     }

@@ -2,6 +2,7 @@
  * Owns the flush in which a row is at fault: the same transaction as `promote`, with savepoints, halved again and again until the bad rows stand alone. They
  * are held with the server's words; their neighbours are promoted. Costs a few times a flush for a few bad rows.
  */
+import { ParentMissing } from '../domain/errors.js'
 import type { HeldRow, TableBatch } from './batch.js'
 import { isRowFault, rowReason, sqlstate } from './classify.js'
 import type { Connection } from './connections.js'
@@ -44,6 +45,7 @@ export async function promoteGoodRows(connection: Connection, flush: Flush): Pro
   await connection.query({ text: tableLock(batch.layout) })
   const { repeats, orphans, refused, created, updated } = await mergeGoodRows(connection, flush, unreadable)
   refuseOrphans(batch, orphans)
+  refuseRejected(batch, refused)
   const removed = [
     ...orphans.map((orphan) => heldOrphan(batch, orphan)),
     ...[...unreadable, ...refused].map((rejected) => heldRejected(batch, rejected)),
@@ -158,6 +160,20 @@ async function mergePart(
 function without(lines: readonly Line[], rejected: readonly Rejected[]): readonly Line[] {
   const bad = new Set(rejected.map(({ line }) => line.row))
   return lines.filter(({ row }) => !bad.has(row))
+}
+
+/** A row whose parent was refused with it, which only the database found. @throws ParentMissing as `refuseOrphans`. */
+function refuseRejected(batch: TableBatch, refused: readonly Rejected[]): void {
+  const { source, name, settings } = batch.layout.stream
+  const found = refused.find(({ error }) => sqlstate(error) === '23503')
+  if (settings.missingParent !== 'refuse' || found === undefined) return
+  throw new ParentMissing(
+    'parent_missing',
+    `promote "${name}" found a row without its parent: ${rowReason(found.error)}`,
+    {
+      hint: `run "backfill status --held", or set "missing_parent: wait" on "${source}.${name}"`,
+    },
+  )
 }
 
 /** A row that Postgres refused, in its words. One whose parent was not there after all waits for it, where its stream says so. */

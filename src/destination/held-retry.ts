@@ -3,8 +3,8 @@
  * transaction a chunk, under the table's lock: a kill leaves a row held or promoted, never both and never neither. Must not know the queue.
  *
  * A held row never takes the table back in time. Merging a key takes its held row out unless that one is newer (held.ts), so what is still held came after what
- * the table has, and the merge's own rule decides. Where that cannot be said (its key reads otherwise today, or is held in two partitions, or only Postgres can
- * compare it), a version decides, and without one the row goes in only where the table has none of its key.
+ * the table has, and the merge's own rule decides; once it is in, what other partitions held of its key before is taken out, too. Where that cannot be said (its
+ * key reads otherwise today, or only Postgres can compare it), a version decides, and without one the row goes in only where the table has none of its key.
  */
 import { randomUUID } from 'node:crypto'
 import { PromotionConflict } from '../domain/errors.js'
@@ -18,7 +18,16 @@ import { type Connection, type Connections, commit, type Deadlines } from './con
 import { beginScript, heldOrphan, ownRows, parentCodes, type Staging, tableLock } from './flush.js'
 import { copyGoodRows, heldRejected, mergeGoodRows } from './good-rows.js'
 import { identityOf } from './held.js'
-import { type ChunkRow, heldChunk, heldDrop, heldMoved, heldPlan, heldPutBack, type PlannedRow } from './held-sql.js'
+import {
+  type ChunkRow,
+  heldChunk,
+  heldDrop,
+  heldMoved,
+  heldOvertaken,
+  heldPlan,
+  heldPutBack,
+  type PlannedRow,
+} from './held-sql.js'
 import { parseExact } from './json-text.js'
 import type { PostgresStreamTable } from './stream-table.js'
 
@@ -228,10 +237,10 @@ async function dropPresent(connection: Connection, { staging, rows }: Chunk): Pr
   const { batch, statements } = staging
   const { layout } = batch
   const today = batch.keysByRow()
-  const unsure = rows.flatMap(({ identity, raw, is_shared: isShared }, at) => {
+  const unsure = rows.flatMap(({ identity, raw }, at) => {
     const key = today.get(at + 1)
     const isSame = key !== undefined && identityOf({ key, raw }) === identity
-    return isSame && !isShared && layout.hasPlainKey ? [] : [at + 1]
+    return isSame && layout.hasPlainKey ? [] : [at + 1]
   })
   if (unsure.length === 0 || layout.keyAt.length === 0 || layout.stream.disposition === 'append') return []
   const answer = await connection.query<{ row: string; is_known: boolean }>(statements.dropPresent, [
@@ -265,6 +274,12 @@ async function keepBooks(connection: Connection, { stream, rows, outcome }: Book
     const now = outcome.held.get(at)
     return now === undefined ? [] : [{ row, now }]
   })
+  const gone = rows.filter((_, at) => !outcome.held.has(at))
+  await connection.query(heldOvertaken, [
+    ...scope,
+    gone.map(({ identity }) => identity),
+    gone.map(({ held_at: heldAt }) => heldAt),
+  ])
   const kept = held.length === 0 ? 0 : await putBack(connection, [...scope, first.task], held)
   const counts = countsOf(rows.length, outcome, kept)
   await connection.query(heldMoved, [first.task, counts.created, counts.updated, counts.unchanged, counts.duplicates])

@@ -16,8 +16,6 @@ export interface ChunkRow {
   readonly raw: string
   /** As text: the driver's dates have no microseconds. */
   readonly held_at: string
-  /** Another partition holds a row of the same key. */
-  readonly is_shared: boolean
 }
 
 /** A statement made for one question, with its parameters. */
@@ -64,8 +62,7 @@ const isUntried = '(h.retried_at is null or h.retried_at < $3::timestamptz)'
 export const heldChunk: Statement = {
   name: 'backfill_held_chunk',
   text: `
-select h.partition, h.task, h.walk, h.identity, h.page, h.row_number, h.key, h.version, h.raw, h.held_at::text as held_at,
-  exists (select from backfill.held o where o.source = h.source and o.stream = h.stream and o.identity = h.identity and o.partition <> h.partition) as is_shared
+select h.partition, h.task, h.walk, h.identity, h.page, h.row_number, h.key, h.version, h.raw, h.held_at::text as held_at
 from backfill.held h
 where h.source = $1 and h.stream = $2 and ${isUntried} and h.partition = $4 and h.task = $5 and h.identity = any($6::text[])
 order by h.held_at, h.page, h.row_number, h.identity`,
@@ -82,6 +79,14 @@ export function partitionConditions(filter: PartitionFilter, values: unknown[]):
 export const heldDrop: Statement = {
   name: 'backfill_held_drop',
   text: 'delete from backfill.held where source = $1 and stream = $2 and partition = $3 and identity = any($4::text[])',
+}
+
+/** Rows that other partitions held of the same keys, before: what was promoted is later. A version would say so itself. */
+export const heldOvertaken: Statement = {
+  name: 'backfill_held_overtaken',
+  text: `
+delete from backfill.held h using unnest($4::text[], $5::timestamptz[]) as i (identity, held_at)
+where h.source = $1 and h.stream = $2 and h.partition <> $3 and h.identity = i.identity and h.held_at < i.held_at and h.key is not null and h.version is null`,
 }
 
 /** Rows that could not be promoted, as they were but for what today's mapping says of them. Of two that read as one record now, the later one stays. */

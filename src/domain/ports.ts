@@ -406,8 +406,8 @@ export interface Destination {
   openTasks(leases: readonly Lease[]): Promise<ReadonlyMap<string, Checkpoint>>
   /** One transaction: COPY, compare-and-set on (epoch, sequence), checks, merge, own delta rows deleted, commit. An empty batch moves the ledger only. */
   flush(checkpoint: Checkpoint, batch: Batch, advance: Advance): Promise<FlushResult>
-  /** Puts held rows of a table through today's mapping again, a transaction every few hundred. */
-  retryHeld(table: StreamTable, selection: HeldSelection): Promise<HeldRetried>
+  /** Puts held rows of a table through today's mapping again, a transaction every few hundred. Ends early, between two of them, by the signal. */
+  retryHeld(table: StreamTable, selection: HeldSelection, signal: AbortSignal): Promise<HeldRetried>
   /** What is held now, of every stream that has any. */
   heldCounts(): Promise<readonly HeldCount[]>
   /** What the table and the ledger say about a partition. */

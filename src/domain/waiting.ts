@@ -6,6 +6,7 @@ import type { Stream } from './source-model.js'
 
 export interface WaitingDeps {
   readonly destination: Pick<Destination, 'openTable' | 'retryHeld' | 'heldCounts'>
+  readonly signal: AbortSignal
   /** A stream whose rows could not be tried: the others go on. */
   readonly onProblem: (stream: Stream, error: BackfillError) => void
 }
@@ -24,6 +25,7 @@ export async function tryWaiting(
     let wentIn = 0
     for (const stream of await streamsThatWait(streams, deps)) {
       if (refused.has(stream)) continue
+      if (deps.signal.aborted) return results
       const retried = await tryStream(stream, deps)
       if (retried === null) refused.add(stream)
       else {
@@ -41,10 +43,10 @@ async function streamsThatWait(streams: readonly Stream[], { destination }: Wait
   return streams.filter(({ source, name }) => counts.some((one) => one.source === source && one.stream === name))
 }
 
-async function tryStream(stream: Stream, { destination, onProblem }: WaitingDeps): Promise<HeldRetried | null> {
+async function tryStream(stream: Stream, { destination, signal, onProblem }: WaitingDeps): Promise<HeldRetried | null> {
   try {
     const table = await destination.openTable(stream)
-    return await destination.retryHeld(table, { partitions: {}, codes: null, isWaiting: true })
+    return await destination.retryHeld(table, { partitions: {}, codes: null, isWaiting: true }, signal)
   } catch (error) {
     if (!(error instanceof BackfillError) || error instanceof InvariantError) throw error
     onProblem(stream, error)

@@ -17,6 +17,7 @@ export interface RetryHeldRequest {
   readonly partitions: PartitionFilter
   /** null: not restricted. */
   readonly codes: readonly string[] | null
+  readonly signal: AbortSignal
 }
 
 export interface RetryHeldReport {
@@ -56,6 +57,7 @@ export async function retryHeld(request: RetryHeldRequest, deps: RetryHeldDeps):
   const followers = wentIn
     ? await tryWaiting(request.family, {
         destination: deps.destination,
+        signal: request.signal,
         onProblem: (stream, error) => refused.push({ stream, error }),
       })
     : new Map<Stream, HeldRetried>()
@@ -69,8 +71,8 @@ export async function retryHeld(request: RetryHeldRequest, deps: RetryHeldDeps):
 
 async function retryStream(stream: Stream, request: RetryHeldRequest, deps: RetryHeldDeps): Promise<HeldRetried> {
   const table = await deps.destination.openTable(stream)
-  const { partitions, codes } = request
-  return await deps.destination.retryHeld(table, { partitions, codes, isWaiting: false })
+  const { partitions, codes, signal } = request
+  return await deps.destination.retryHeld(table, { partitions, codes, isWaiting: false }, signal)
 }
 
 /** All that was tried, together. */

@@ -69,6 +69,7 @@ export class WaitingRows {
     try {
       const results = await tryWaiting(streams, {
         destination,
+        signal: this.#deps.run.signal,
         onProblem: (stream, { code, message }) => {
           log('warn', 'waiting rows not tried', { stream: `${stream.source}.${stream.name}`, code, message })
         },

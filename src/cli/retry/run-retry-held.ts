@@ -43,6 +43,7 @@ export async function runRetryHeld(asked: Asked<RetryHeldFlags>, stop: Stop): Pr
         family: Object.values(workspace.sources).flatMap((source) => Object.values(source.streams)),
         partitions: asked.filter,
         codes: asked.flags.code ?? null,
+        signal,
       },
       { destination, queue },
     )
