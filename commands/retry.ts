@@ -4,15 +4,16 @@ import { WorkspaceCommand } from '../src/cli/workspace-command.js'
 import { ConfigError } from '../src/domain/errors.js'
 
 export default class Retry extends WorkspaceCommand {
-  static override summary = 'put dead tasks back, or dismiss them'
+  static override summary = 'put dead tasks back, or held rows, or dismiss dead tasks'
   static override description =
-    'a task keeps its id and goes on where its walk stands. one of --task, --code and --all must be typed; streams and dimensions narrow it.\nwith --dismiss they are cancelled instead: they count as wrong no more, and are never tried again.'
+    'a task keeps its id and goes on where its walk stands. one of --task, --code and --all must be typed; streams and dimensions narrow it.\nwith --held, rows that were set aside are put through the definition as it is today, without a request to the source: --code, streams and dimensions choose among them. exit 3 where one is still held and does not wait for its parent.\nwith --dismiss dead tasks are cancelled instead: they count as wrong no more, and are never tried again.'
   static override examples = [
     '<%= config.bin %> <%= command.id %> --task 17',
     '<%= config.bin %> <%= command.id %> acme.users --code not_found',
     '<%= config.bin %> <%= command.id %> --all',
     '<%= config.bin %> <%= command.id %> --task 17 --agree',
     '<%= config.bin %> <%= command.id %> --dismiss --task 17 --note "closed in 2019"',
+    '<%= config.bin %> <%= command.id %> --held acme.users --code invalid_value',
   ]
   static override flags = {
     task: Flags.string({
@@ -22,7 +23,7 @@ export default class Retry extends WorkspaceCommand {
       multipleNonGreedy: true,
     }),
     code: Flags.string({
-      summary: 'the dead with this code, as status names it; repeat for more',
+      summary: 'the dead, or the held rows, with this code, as status names it; repeat for more',
       helpValue: 'CODE',
       multiple: true,
       multipleNonGreedy: true,
@@ -34,6 +35,7 @@ export default class Retry extends WorkspaceCommand {
     }),
     dismiss: Flags.boolean({ summary: 'give them up for good instead' }),
     note: Flags.string({ summary: 'why they are dismissed, for whoever reads status', helpValue: 'TEXT' }),
+    held: Flags.boolean({ summary: 'held rows instead of dead tasks: all that match', exclusive: ['task', 'all'] }),
     resume: Flags.boolean({ hidden: true }),
   }
 
@@ -48,6 +50,10 @@ export default class Retry extends WorkspaceCommand {
       throw new ConfigError('usage', 'read --note found no --dismiss', {
         hint: 'a note is kept for dismissed tasks only: add --dismiss, or leave --note out',
       })
+    }
+    if (reading.flags.held) {
+      const { runRetryHeld } = await import('../src/cli/retry/run-retry-held.js')
+      return runRetryHeld(reading, stop)
     }
     const { runRetry } = await import('../src/cli/retry/run-retry.js')
     return runRetry(reading, stop)

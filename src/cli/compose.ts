@@ -6,6 +6,7 @@ import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { systemClock } from '../clock/system-clock.js'
 import { ConfigError } from '../domain/errors.js'
+import type { HeldList, HeldQuery } from '../domain/held.js'
 import type { Budget, Destination, Log, Queue, SourceClient, WorkspaceLock } from '../domain/ports.js'
 import type { LedgerReader } from '../domain/repair-ports.js'
 import type { Workspace } from '../domain/workspace-model.js'
@@ -118,6 +119,21 @@ export async function connectUnbound(
     signal: needs.signal,
     maxConnections: mostConnections,
   })
+}
+
+/**
+ * What is held, read from the database of the workspace as it is: nothing is migrated, bound or written. @throws ConfigError `no_database`, `wrong_database`;
+ * DestinationUnavailable
+ */
+export async function readHeldList(
+  workspace: Workspace,
+  query: HeldQuery,
+  { opened, queue, signal }: Pick<DestinationNeeds, 'opened' | 'queue' | 'signal'>,
+): Promise<HeldList> {
+  const log: Log = () => undefined
+  const { listHeld } = await import('../destination/held-list.js')
+  const config = await databaseConfig(workspace, { opened, log, signal })
+  return await listHeld(query, { config, log, signal, databaseId: await queue.boundDatabase() })
 }
 
 /** What the Postgres driver connects with; an embedded server is started where none runs. @throws ConfigError where backfill.yaml names no database. */

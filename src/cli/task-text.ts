@@ -1,4 +1,5 @@
 /** A task in one sentence, as `seed` and `retry` name it. Pure. */
+import { pageOfTask, wholePartition } from '../domain/page-task.js'
 import { partitionLabel } from '../domain/partition.js'
 import type { Stream } from '../domain/source-model.js'
 import type { Task } from '../domain/task.js'
@@ -16,8 +17,11 @@ export function labelOf(
   task: Pick<Task, 'source' | 'stream' | 'partition'>,
   stream?: Pick<Stream, 'dimensions'>,
 ): string {
-  if (Object.keys(task.partition).length === 0) return `${task.source}.${task.stream}`
-  return clean(partitionLabel(task.partition, stream?.dimensions ?? Object.keys(task.partition)))
+  const names = Object.keys(wholePartition(task.partition))
+  const label = clean(partitionLabel(task.partition, stream?.dimensions ?? names))
+  if (names.length > 0) return label
+  const page = pageOfTask(task.partition)
+  return `${task.source}.${task.stream}${page === null ? '' : ` ${label}`}`
 }
 
 function stateClause(task: Task, now: number): string {

@@ -1,5 +1,5 @@
 // Owns columns, key, version and foreign keys of a stream: how they become those of the source model, and that each names a column there is.
-import type { Column, TableName } from '../domain/source-model.js'
+import type { Column, MissingParent, TableName } from '../domain/source-model.js'
 import {
   isGiven,
   keysAt,
@@ -129,16 +129,19 @@ export interface DraftReference {
   readonly column: string
   readonly stream: string
   readonly targetColumn: string
+  /** Absent: as the stream's settings say. */
+  readonly missingParent?: MissingParent
 }
 
 /** References as `column: stream.column`, each name checked. `streamsSpot` is where the source's streams are. */
 export function compileReferences(
   scope: SourceScope,
   spot: Spot,
-  given: { readonly references: Readonly<Record<string, string>>; readonly streamsSpot: Spot },
+  given: { readonly references: NonNullable<StreamDraft['references']>; readonly streamsSpot: Spot },
 ): readonly DraftReference[] {
   const names = columnNames(spot)
-  return Object.entries(given.references).map(([column, target]) => {
+  return Object.entries(given.references).map(([column, draft]) => {
+    const { to: target, missingParent } = { missingParent: undefined, ...draft }
     const at = spotAt(spot, 'references', column)
     if (names !== null) requireName(scope.mistakes, at, { what: 'a column name', value: column, known: names })
     const dot = target.indexOf('.')
@@ -151,7 +154,7 @@ export function compileReferences(
     ) {
       requireColumn(scope, at, { value: targetColumn, names: columnNames(spotAt(given.streamsSpot, stream)) })
     }
-    return { column, stream, targetColumn }
+    return { column, stream, targetColumn, ...(missingParent === undefined ? {} : { missingParent }) }
   })
 }
 

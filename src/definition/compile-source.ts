@@ -217,10 +217,9 @@ function linkStreams(
 ): Readonly<Record<string, Stream>> {
   const tables = new Map(compiled.map(({ stream }) => [stream.name, stream.table]))
   const linked = compiled.map(({ stream, references }): readonly [string, Stream] => {
-    const resolved = references.map(({ column, stream: target, targetColumn }) => ({
-      column,
+    const resolved = references.map(({ stream: target, ...reference }) => ({
+      ...reference,
       table: tables.get(target) ?? stream.table,
-      targetColumn,
     }))
     return [stream.name, { ...stream, references: resolved, requestHash: requestHash(stream, source) }]
   })

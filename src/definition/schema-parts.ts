@@ -90,6 +90,9 @@ export const extract: z.ZodType<Extract, string | (string | number)[]> = z.union
 /** What becomes of a task whose request got such an answer. */
 export const fate = oneOf(['retry', 'dead', 'budget'])
 
+/** What becomes of a row whose parent is missing. */
+export const missingParent = oneOf(['wait', 'reject', 'refuse'])
+
 /** Any JSON value. */
 export const json = z.json({ error: 'a JSON value' }) as unknown as z.ZodType<Json, Json>
 

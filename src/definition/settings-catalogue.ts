@@ -180,6 +180,13 @@ export const settingsCatalogue: readonly Setting[] = [
     seed: 'BACKLOG_VALIDATE_FOREIGN_KEYS=true',
     example: 'check',
   }),
+  streamSetting('missing_parent', 'word', {
+    default: preset.missingParent,
+    sentence:
+      'a row without its parent: wait (held until it comes), reject (held for you) or refuse (nothing of its flush is promoted)',
+    seed: null,
+    example: 'reject',
+  }),
   streamSetting('every', 'duration', {
     default: 'only seed makes tasks',
     sentence: 'how long after its end a partition is walked again',

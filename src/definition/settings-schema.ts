@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { Limit } from '../domain/source-model.js'
 import { readLimit } from './quantity.js'
-import { count, duration, fate, listOf, oneOf, readable, share, size, words } from './schema-parts.js'
+import { count, duration, fate, listOf, missingParent, oneOf, readable, share, size, words } from './schema-parts.js'
 import { settingBounds as bounds } from './settings.js'
 
 /** Keys that stand on a source, on a stream, and in backfill.yaml under `defaults`, a source, or a stream. */
@@ -24,6 +24,7 @@ export const settingsShape = {
     { error: 'rows, bytes and age, like { rows: 1000, bytes: 8MiB, age: 1s }' },
   ),
   foreignKeys: oneOf(['check', 'off']),
+  missingParent,
   maxPages: count(...bounds.maxPages),
   maxAnswerBytes: size(...bounds.maxAnswerBytes),
   maxWalkAge: duration(...bounds.maxWalkAge),

@@ -1,7 +1,7 @@
 // Owns the defaults of everything that may be set by source and by stream, and how layers of settings become one. Loads nothing, because a warm
 // start lays the environment over the compiled settings with it.
 import type { ParkRules } from '../domain/controls.js'
-import type { Fate, StreamSettings } from '../domain/source-model.js'
+import type { Fate, MissingParent, StreamSettings } from '../domain/source-model.js'
 
 /** Settings as far as one place gives them; amounts are in ms and bytes. */
 export interface SettingsLayer {
@@ -17,6 +17,7 @@ export interface SettingsLayer {
     | { readonly rows?: number | undefined; readonly bytes?: number | undefined; readonly age?: number | undefined }
     | undefined
   readonly foreignKeys?: 'check' | 'off' | undefined
+  readonly missingParent?: MissingParent | undefined
   readonly maxPages?: number | undefined
   readonly maxAnswerBytes?: number | undefined
   readonly maxWalkAge?: number | undefined
@@ -49,6 +50,7 @@ export const defaultSettings = {
   flushRows: 10_000,
   flushBytes: 8_388_608,
   flushAge: 1000,
+  missingParent: 'wait',
   maxPages: 1_000_000,
   maxAnswerBytes: 67_108_864,
   maxWalkAge: 604_800_000,
@@ -121,6 +123,7 @@ export function streamSettings(
       ageMs: layer.flush?.age ?? defaultSettings.flushAge,
     },
     checksForeignKeys: layer.foreignKeys !== 'off',
+    missingParent: layer.missingParent ?? defaultSettings.missingParent,
     maxPages: layer.maxPages ?? defaultSettings.maxPages,
     maxAnswerBytes: layer.maxAnswerBytes ?? defaultSettings.maxAnswerBytes,
     maxWalkAgeMs: layer.maxWalkAge ?? defaultSettings.maxWalkAge,

@@ -11,6 +11,7 @@ import {
   json,
   lastDay,
   listOf,
+  missingParent,
   oneOf,
   path,
   scalar,
@@ -218,6 +219,17 @@ export const streamOverrides = {
   extras: columnName.optional(),
   unstorableText: oneOf(['hold', 'strip']).optional(),
 }
+const referenceExpected = 'stream.column, like users.id, or { to: users.id, missing_parent: reject }'
+const reference = z.union(
+  [
+    words(referenceExpected).transform((to) => ({ to })),
+    z.strictObject(
+      { to: words('stream.column, like users.id'), missingParent: missingParent.optional() },
+      { error: referenceExpected },
+    ),
+  ],
+  { error: referenceExpected },
+)
 const stream = z.strictObject(
   {
     path: requestPath.optional(),
@@ -232,9 +244,7 @@ const stream = z.strictObject(
     prune: prune.optional(),
     columns: z.record(z.string(), column, { error: 'column names with their types, like { id: int }' }).optional(),
     references: z
-      .record(z.string(), words('stream.column'), {
-        error: 'columns with what they reference, like { user_id: users.id }',
-      })
+      .record(z.string(), reference, { error: 'columns with what they reference, like { user_id: users.id }' })
       .optional(),
     ...streamOverrides,
     dimensions: listOf(words('the name of a dimension'), 'a list of dimension names').optional(),

@@ -13,11 +13,20 @@ import type { FieldWatch } from './field-watch.js'
 import { escapeUnstorable, jsonText } from './json-text.js'
 import type { Layout, LayoutColumn } from './layout.js'
 import type { PostgresStreamTable } from './stream-table.js'
+import { isLater, type Placed } from './version-order.js'
 
-/** A record that was set aside, as `backfill.held` keeps it. */
-export interface HeldRow {
+/** Why a record is set aside. */
+export interface Fault {
   readonly code: string
   readonly reason: string
+  /** The foreign key whose parent is missing, by its label, and its values; null where it is about something else. */
+  readonly waitsFor: { readonly reference: string; readonly key: readonly string[] } | null
+}
+
+/** A record that was set aside, as `backfill.held` keeps it. */
+export interface HeldRow extends Fault {
+  /** Its number in the batch. */
+  readonly row: number
   readonly page: number
   /** Position in its page, from 1. */
   readonly position: number
@@ -146,24 +155,41 @@ export class TableBatch implements Batch {
   }
 
   /** A row of this batch as `backfill.held` keeps it, for a row that Postgres refused. */
-  heldRow(row: number, code: string, reason: string): HeldRow {
+  heldRow(row: number, fault: Fault): HeldRow {
     const span = this.#spans.findLast((candidate) => candidate.firstRow <= row)
     if (span === undefined) throw new InvariantError(`find row ${row} of a batch found none`)
     const at = row - span.firstRow
     const record = this.#recordsOf(span)[at] ?? null
-    return this.#holdOf(record, { code, reason, page: span.page, position: at + 1 })
+    return this.#holdOf(record, { ...fault, row, page: span.page, position: at + 1 })
   }
 
-  /** Version of the last row of each given key, for comparing with a held row's. */
-  versionsOf(keys: ReadonlySet<string>): ReadonlyMap<string, string | null> {
-    const versions = new Map<string, string | null>()
-    for (const { reread } of this.#spans) {
-      for (const record of reread()) {
+  /** The row of each given key that a merge would keep, for comparing with a held row's. Rows that were set aside do not count. */
+  newestOf(keys: ReadonlySet<string>): ReadonlyMap<string, Placed> {
+    const newest = new Map<string, Placed>()
+    if (keys.size === 0) return newest
+    const aside = new Set(this.#heldRows.map(({ row }) => row))
+    for (const { firstRow, reread } of this.#spans) {
+      for (const [at, record] of reread().entries()) {
         const key = this.#keyText(record)
-        if (key !== null && keys.has(key)) versions.set(key, this.#versionText(record))
+        if (key === null || !keys.has(key) || aside.has(firstRow + at)) continue
+        const placed = { version: this.#versionText(record), row: firstRow + at }
+        const known = newest.get(key)
+        if (known === undefined || isLater(placed, known)) newest.set(key, placed)
       }
     }
-    return versions
+    return newest
+  }
+
+  /** Text of each record's key, by its number in the batch; without those whose key cannot be read. */
+  keysByRow(): ReadonlyMap<number, string> {
+    const keys = new Map<number, string>()
+    for (const { firstRow, reread } of this.#spans) {
+      for (const [at, record] of reread().entries()) {
+        const key = this.#keyText(record)
+        if (key !== null) keys.set(firstRow + at, key)
+      }
+    }
+    return keys
   }
 
   #lastKey: string | null = null
@@ -233,11 +259,12 @@ export class TableBatch implements Batch {
 
   #refuse(record: Json, code: string, reason: string): void {
     const span = this.#spans.at(-1)
-    const position = this.#received - (span?.firstRow ?? 1) + 1
-    this.#heldRows.push(this.#holdOf(record, { code, reason, page: span?.page ?? 0, position }))
+    const row = this.#received
+    const position = row - (span?.firstRow ?? 1) + 1
+    this.#heldRows.push(this.#holdOf(record, { code, reason, waitsFor: null, row, page: span?.page ?? 0, position }))
   }
 
-  #holdOf(record: Json, fault: Pick<HeldRow, 'code' | 'reason' | 'page' | 'position'>): HeldRow {
+  #holdOf(record: Json, fault: Omit<HeldRow, 'key' | 'version' | 'raw'>): HeldRow {
     const key = this.#keyText(record)
     const reason = escapeUnstorable(fault.reason)
     return { ...fault, reason, key, version: this.#versionText(record), raw: jsonText(record) }

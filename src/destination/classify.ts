@@ -51,7 +51,7 @@ export function isRowFault(error: unknown): boolean {
 }
 
 /** The server's own words on a row, in one line. */
-function rowReason(error: unknown): string {
+export function rowReason(error: unknown): string {
   if (!(error instanceof pg.DatabaseError)) return String(error)
   const detail = error.detail === undefined ? '' : ` (${error.detail})`
   return `${error.message}${detail}`.replaceAll(/\s+/g, ' ').slice(0, 1000)

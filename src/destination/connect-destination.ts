@@ -4,6 +4,7 @@
  */
 import type pg from 'pg'
 import { ConfigError, InvariantError, PromotionConflict } from '../domain/errors.js'
+import type { HeldCount, HeldRetried, HeldSelection } from '../domain/held.js'
 import { type Partition, partitionKey, partitionLabel } from '../domain/partition.js'
 import type {
   Advance,
@@ -28,6 +29,9 @@ import { readActual } from './actual.js'
 import { TableBatch } from './batch.js'
 import { type Attempt, classify } from './classify.js'
 import { type Connection, Connections, type Deadlines, defaultDeadlines } from './connections.js'
+import type { HeldMark } from './flush.js'
+import { readHeldCounts } from './held-list.js'
+import { retryHeldRows } from './held-retry.js'
 import { quoteTable } from './identifiers.js'
 import { bindIdentity, readIdentity, writeLastRun } from './identity.js'
 import type { Layout } from './layout.js'
@@ -105,8 +109,8 @@ class PostgresDestination implements Destination {
   /** The ledger's word on all tasks, for a queue that was lost or put back. */
   readonly ledger: LedgerReader
   readonly #parts: Parts
-  /** Tasks of this run whose partition has no held rows, so that a flush need not look. */
-  readonly #withoutHeld = new Set<string>()
+  /** Streams that may have held rows; of the others, which a claim found without any, a flush need not look. */
+  readonly #withHeld = new Set<string>()
   readonly #deadRows = new Map<string, number>()
 
   constructor(parts: Parts) {
@@ -144,7 +148,7 @@ class PostgresDestination implements Destination {
     if (leases.length === 0) return new Map()
     const attempt: Attempt = { doing: 'open tasks in the ledger', phase: 'work' }
     const opened = await this.#run(attempt, (connection) => openLedger(connection, leases, this.#parts.deadlines))
-    for (const { checkpoint, hasHeld } of opened) this.#noteHeld(checkpoint.taskId, hasHeld)
+    for (const { source, stream, hasHeld } of opened) if (hasHeld) this.#withHeld.add(`${source}.${stream}`)
     const checkpoints = new Map(opened.map(({ checkpoint }) => [checkpoint.taskId, checkpoint]))
     const conflicts = leases.filter(({ task }) => !checkpoints.has(task.id)).map(ledgerConflict)
     const [first] = conflicts
@@ -157,11 +161,11 @@ class PostgresDestination implements Destination {
     if (!(batch instanceof TableBatch)) throw new InvariantError('flush got a batch of another destination')
     const { layout } = batch
     const doing = `promote "${layout.stream.name}" of ${partitionLabel(batch.partition, layout.stream.dimensions)}`
-    const order = { checkpoint, batch, advance, hasHeld: !this.#withoutHeld.has(checkpoint.taskId) }
+    const name = `${layout.stream.source}.${layout.stream.name}`
+    const heldMark: HeldMark = { has: () => this.#withHeld.has(name), set: () => this.#withHeld.add(name) }
+    const order = { checkpoint, batch, advance, heldMark }
     try {
       const result = await runFlush(order, { random: Math.random, ...this.#parts })
-      if (result.totals.held > 0) this.#noteHeld(checkpoint.taskId, true)
-      if (result.checkpoint.done) this.#withoutHeld.delete(checkpoint.taskId)
       await this.#sweep(layout, batch.rows)
       return result
     } catch (error) {
@@ -223,13 +227,22 @@ class PostgresDestination implements Destination {
     return await this.#run({ doing, phase: 'work' }, (connection) => readActual(connection, stream, partition))
   }
 
-  async close(): Promise<void> {
-    await this.#parts.connections.close()
+  async retryHeld(table: StreamTable, selection: HeldSelection, signal: AbortSignal): Promise<HeldRetried> {
+    if (!(table instanceof PostgresStreamTable)) throw new InvariantError('retry got a table of another destination')
+    const { source, name } = table.stream
+    try {
+      return await retryHeldRows(table, selection, { ...this.#parts, signal })
+    } catch (error) {
+      throw classify(error, { doing: `try held rows of "${source}.${name}" again`, phase: 'work' })
+    }
   }
 
-  #noteHeld(taskId: string, hasHeld: boolean): void {
-    if (hasHeld) this.#withoutHeld.delete(taskId)
-    else this.#withoutHeld.add(taskId)
+  async heldCounts(): Promise<readonly HeldCount[]> {
+    return await this.#run({ doing: 'count held rows', phase: 'work' }, readHeldCounts)
+  }
+
+  async close(): Promise<void> {
+    await this.#parts.connections.close()
   }
 
   /** Gives the room of deleted delta rows back before autovacuum comes round. Not part of the promise: where it fails, it is logged. */

@@ -17,7 +17,7 @@ import { removeMissing } from './prune.js'
 export async function promoteEnd(connection: Connection, flush: Flush): Promise<Promoted | null> {
   const { batch, advance, checkpoint } = flush
   if (batch.received > 0 || advance.end === undefined) throw new InvariantError('end a walk found rows that wait')
-  await connection.query({ text: `${beginScript(flush)}; ${tableLock(flush)}` })
+  await connection.query({ text: `${beginScript(flush)}; ${tableLock(batch.layout)}` })
   if (advance.end.kind === 'again') {
     const text = 'update backfill.ledger set proven_since = walk_since where task = $1'
     await connection.query({ text }, [checkpoint.taskId])
@@ -25,11 +25,9 @@ export async function promoteEnd(connection: Connection, flush: Flush): Promise<
   }
   const staged = holdsBack(batch.layout) ? await mergeStaged(connection, flush) : nothingStaged
   await prune(connection, flush, advance.end)
-  const held = await keepHeld(
-    connection,
-    { batch, rows: staged.rejected },
-    { taskId: checkpoint.taskId, walkId: advance.walk.id },
-  )
+  if (staged.rejected.length > 0) flush.heldMark.set()
+  const by = { taskId: checkpoint.taskId, walkId: advance.walk.id }
+  const held = await keepHeld(connection, { batch, rows: staged.rejected, hasHeld: true }, by)
   // What could not be stored after all was counted as stored when it was staged.
   const counts = { ...noCounts, merged: -held, held }
   return await moveAndEnd(connection, flush, { counts, created: staged.created, updated: staged.updated })
@@ -130,6 +128,8 @@ async function stagedRow(
   return {
     code: 'rejected',
     reason,
+    waitsFor: null,
+    row: range.first,
     page: 0,
     position: range.first,
     key: row?.key ?? null,

@@ -2,16 +2,16 @@
  * Owns the flush: one transaction on one connection that makes a task's rows and its checkpoint durable together (DESIGN.md §4.2). COPY, duplicates, foreign
  * keys, held rows, merge with the compare-and-set, commit. A kill at any point leaves either all of it or nothing.
  */
-import { BackfillError, DestinationUnavailable } from '../domain/errors.js'
+import { BackfillError, DestinationUnavailable, InvariantError, ParentMissing } from '../domain/errors.js'
 import type { Advance, Checkpoint } from '../domain/ports.js'
 import type { HeldRow, TableBatch } from './batch.js'
 import { isLost } from './classify.js'
 import { type Connection, commit, type Deadlines } from './connections.js'
-import { keepHeld, releaseHeld } from './held.js'
+import { keepHeld, newestHeld, releaseHeld } from './held.js'
 import { quoteTable, tableLabel } from './identifiers.js'
-import type { ForeignKey, Layout } from './layout.js'
+import type { CheckedKey, ForeignKey, Layout } from './layout.js'
 import { type FlushCounts, ledgerMove, type MovedRow, moveValues } from './ledger.js'
-import type { MergeStatements } from './merge-sql.js'
+import { isSelfReference, type MergeStatements } from './merge-sql.js'
 import { recordSeen } from './prune.js'
 
 /** Everything that one flush needs to know. */
@@ -21,8 +21,18 @@ export interface Flush {
   readonly advance: Advance
   readonly statements: MergeStatements
   readonly deadlines: Deadlines
-  /** The partition may have held rows that a merged one takes out. */
-  readonly hasHeld: boolean
+  readonly heldMark: HeldMark
+}
+
+/** Whether the stream may have held rows that a merged one takes out. Asked and set under the table's lock, so that no flush misses what the one before held. */
+export interface HeldMark {
+  has(): boolean
+  set(): void
+}
+
+/** What staging rows needs to know of its flush. */
+export type Staging = Pick<Flush, 'batch' | 'statements' | 'deadlines'> & {
+  readonly checkpoint: Pick<Checkpoint, 'taskId' | 'sequence'>
 }
 
 /** What a flush did; null: the compare-and-set found another epoch or sequence, and nothing was promoted. */
@@ -39,10 +49,12 @@ export async function promote(connection: Connection, flush: Flush): Promise<Pro
   await stage(connection, flush)
   if (batch.rows === 0) return await endWithoutRows(connection, flush)
   await noteSeen(connection, flush)
-  const repeats = batch.mayRepeatKeys ? await dropRepeats(connection, flush) : 0
+  const repeats = batch.mayRepeatKeys ? await dropRepeats(connection, flush) : []
   const checks = batch.layout.stream.settings.checksForeignKeys
   const orphans = checks ? await dropOrphans(connection, flush) : []
-  const counts = await settleHeld(connection, flush, { repeats, removed: orphans })
+  refuseOrphans(batch, orphans)
+  const removed = orphans.map((orphan) => heldOrphan(batch, orphan))
+  const counts = await settleHeld(connection, flush, { repeats: repeats.length, removed })
   if (holdsBack(batch.layout)) return await moveAndEnd(connection, flush, { counts, created: 0, updated: 0 })
   const moved = await connection.query<MovedRow & Row>(
     flush.statements.promote,
@@ -102,14 +114,14 @@ function doubt(error: unknown): never {
 /** Opens the transaction, copies the rows and takes the table's lock: two round trips. */
 async function stage(connection: Connection, flush: Flush): Promise<void> {
   const { batch, statements } = flush
-  const lock = tableLock(flush)
+  const lock = tableLock(batch.layout)
   if (batch.rows === 0) await connection.query({ text: `${beginScript(flush)}${discardScript(flush)}; ${lock}` })
   // The lock comes after COPY, so that flushes into one table stage side by side and only merge in turn.
   else await connection.copy(`${beginScript(flush)}${discardScript(flush)}; ${statements.copy}; ${lock}`, batch.buffers)
 }
 
 /** Settings for this transaction only: a pooler may hand the session to somebody else afterwards. */
-export function beginScript({ checkpoint, deadlines }: Flush): string {
+export function beginScript({ checkpoint, deadlines }: Pick<Staging, 'checkpoint' | 'deadlines'>): string {
   const settings = {
     lock_timeout: `${deadlines.lockMs}ms`,
     statement_timeout: `${deadlines.statementMs}ms`,
@@ -142,30 +154,82 @@ export async function noteSeen(connection: Connection, { batch, checkpoint, adva
 }
 
 /** Held until the transaction ends: one merge into a table at a time. */
-export function tableLock({ batch }: Flush): string {
+export function tableLock({ oid }: Pick<Layout, 'oid'>): string {
   // Object ids are unsigned, the lock's number is not.
-  return `select pg_advisory_xact_lock(${lockSpace}, ${batch.layout.oid | 0})`
+  return `select pg_advisory_xact_lock(${lockSpace}, ${oid | 0})`
 }
 const lockSpace = 0x6266
 
 // Rows that do not go into the merge ---------------------------------------------------------------------------------
 
-/** Answers how many rows lost against another one of their key. */
-export async function dropRepeats(connection: Connection, flush: Flush): Promise<number> {
-  const answer = await connection.query(flush.statements.dropRepeats, ownRows(flush))
-  return answer.rows.length
+/** Answers the numbers of the rows that lost against another one of their key. */
+export async function dropRepeats(connection: Connection, staging: Staging): Promise<readonly number[]> {
+  const answer = await connection.query<{ row: string }>(staging.statements.dropRepeats, ownRows(staging))
+  return answer.rows.map(({ row }) => Number(row))
 }
 
-/** Takes rows without a parent out of the delta table; answers them as held rows. */
-export async function dropOrphans(connection: Connection, flush: Flush): Promise<readonly HeldRow[]> {
-  if (flush.statements.dropOrphans === null) return []
-  const answer = await connection.query<{ row: string; at: number }>(flush.statements.dropOrphans, ownRows(flush))
-  const { batch } = flush
-  return answer.rows.map(({ row, at }) => {
-    const key = batch.layout.foreignKeys[at]
-    return batch.heldRow(Number(row), 'parent_missing', key === undefined ? '' : orphanReason(key))
+/** A row without a parent, taken out of the delta table. */
+export interface Orphan {
+  readonly row: number
+  readonly key: CheckedKey
+  /** Text of the key's columns. */
+  readonly values: readonly string[]
+}
+
+/** Takes rows without a parent out of the delta table, and in a table that refers to itself those that lose their parent by that, too. */
+export async function dropOrphans(connection: Connection, staging: Staging): Promise<readonly Orphan[]> {
+  const { statements, batch } = staging
+  const { layout } = batch
+  if (statements.dropOrphans === null) return []
+  const mayLoseMore = layout.foreignKeys.some((key) => isSelfReference(layout, key))
+  const orphans: Orphan[] = []
+  for (;;) {
+    const answer = await connection.query<OrphanRow>(statements.dropOrphans, ownRows(staging))
+    orphans.push(...answer.rows.map((found) => orphanOf(layout, found)))
+    if (answer.rows.length === 0 || !mayLoseMore) return orphans
+  }
+}
+
+interface OrphanRow {
+  readonly [name: string]: unknown
+  readonly row: string
+  readonly at: number
+  readonly values: readonly string[]
+}
+
+function orphanOf(layout: Layout, { row, at, values }: OrphanRow): Orphan {
+  const key = layout.foreignKeys[at]
+  if (key === undefined) throw new InvariantError(`look for parents found no foreign key ${at}`)
+  return { row: Number(row), key, values }
+}
+
+/** @throws ParentMissing where a row may not be promoted without its neighbours. */
+export function refuseOrphans(batch: TableBatch, orphans: readonly Orphan[]): void {
+  const refused = orphans.filter(({ key }) => key.missingParent === 'refuse')
+  const [first] = refused
+  if (first === undefined) return
+  const rows = refused.length === 1 ? '1 row' : `${refused.length} rows`
+  const { source, name } = batch.layout.stream
+  const parent = tableLabel(first.key.parent)
+  throw new ParentMissing('parent_missing', `promote "${name}" found ${rows} whose parent is not in ${parent}`, {
+    hint: `load what fills ${parent}, or set "missing_parent: wait" on "${source}.${name}"`,
+    context: { rows: refused.length, parent },
   })
 }
+
+/** The row as it is held: for its parent, or for an operator. */
+export function heldOrphan(batch: TableBatch, { row, key, values }: Orphan): HeldRow {
+  const isRejected = key.missingParent === 'reject'
+  const waitsFor = { reference: key.label, key: values }
+  return batch.heldRow(row, {
+    code: isRejected ? parentCodes.rejected : parentCodes.waiting,
+    reason: orphanReason(key),
+    waitsFor: isRejected ? null : waitsFor,
+  })
+}
+
+/** What `backfill.held` calls a row without its parent: one that waits, and one that only an operator tries again. */
+export const parentCodes = { waiting: 'parent_missing', rejected: 'parent_rejected' } as const
 
 function orphanReason(key: ForeignKey): string {
   const columns = key.columns.map((name) => `"${name}"`).join(', ')
@@ -173,7 +237,7 @@ function orphanReason(key: ForeignKey): string {
 }
 
 /** The parameters of every statement that names only its rows. */
-export function ownRows({ checkpoint }: Flush): readonly unknown[] {
+export function ownRows({ checkpoint }: Pick<Staging, 'checkpoint'>): readonly unknown[] {
   return [checkpoint.taskId, checkpoint.sequence]
 }
 
@@ -189,10 +253,13 @@ export async function settleHeld(
   flush: Flush,
   { repeats, removed }: NotMerged,
 ): Promise<FlushCounts> {
-  const { batch } = flush
-  if (flush.hasHeld && batch.keys.size > 0) await releaseHeld(connection, batch)
+  const { batch, heldMark } = flush
+  const hasHeld = heldMark.has()
+  const kept = newestHeld(batch, removed)
+  if (kept.length > 0) heldMark.set()
+  if (hasHeld) await releaseHeld(connection, batch, removed)
   const by = { taskId: flush.checkpoint.taskId, walkId: flush.advance.walk.id }
-  const held = await keepHeld(connection, { batch, rows: [...batch.heldRows, ...removed] }, by)
+  const held = await keepHeld(connection, { batch, rows: kept, hasHeld }, by)
   return countsOf(batch, { merged: batch.rows - repeats - removed.length, held })
 }
 

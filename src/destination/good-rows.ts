@@ -2,8 +2,9 @@
  * Owns the flush in which a row is at fault: the same transaction as `promote`, with savepoints, halved again and again until the bad rows stand alone. They
  * are held with the server's words; their neighbours are promoted. Costs a few times a flush for a few bad rows.
  */
-import type { HeldRow } from './batch.js'
-import { isRowFault, rejectionOf, sqlstate } from './classify.js'
+import { ParentMissing } from '../domain/errors.js'
+import type { HeldRow, TableBatch } from './batch.js'
+import { isRowFault, rejectionOf, rowReason, sqlstate } from './classify.js'
 import type { Connection } from './connections.js'
 import {
   beginScript,
@@ -11,11 +12,16 @@ import {
   dropOrphans,
   dropRepeats,
   type Flush,
+  heldOrphan,
   holdsBack,
   moveAndEnd,
   noteSeen,
+  type Orphan,
   ownRows,
   type Promoted,
+  parentCodes,
+  refuseOrphans,
+  type Staging,
   settleHeld,
   tableLock,
 } from './flush.js'
@@ -24,7 +30,8 @@ interface Line {
   readonly row: number
   readonly line: Buffer
 }
-interface Rejected {
+/** A row that Postgres refused, and why. */
+export interface Rejected {
   readonly line: Line
   readonly error: unknown
 }
@@ -37,34 +44,71 @@ interface Merged {
 export async function promoteGoodRows(connection: Connection, flush: Flush): Promise<Promoted | null> {
   const { batch } = flush
   await connection.query({ text: `${beginScript(flush)}${discardScript(flush)}` })
-  const lines = batch.lines()
-  const unreadable = await halve(connection, lines, (part) => copyPart(connection, flush, part))
-  await connection.query({ text: tableLock(flush) })
+  const unreadable = await copyGoodRows(connection, flush)
+  await connection.query({ text: tableLock(batch.layout) })
   await noteSeen(connection, flush)
-  const repeats = await dropRepeats(connection, flush)
-  const orphans = await dropOrphans(connection, flush)
+  const { repeats, orphans, refused, created, updated } = holdsBack(batch.layout)
+    ? await keepStaged(connection, flush)
+    : await mergeGoodRows(connection, flush, unreadable)
+  refuseOrphans(batch, orphans)
+  refuseRejected(batch, refused)
+  const removed = [
+    ...orphans.map((orphan) => heldOrphan(batch, orphan)),
+    ...[...unreadable, ...refused].map((rejected) => heldRejected(batch, rejected)),
+  ]
+  const counts = await settleHeld(connection, flush, { repeats: repeats.length, removed })
+  return await moveAndEnd(connection, flush, { counts, created, updated })
+}
+
+/** Copies the rows that Postgres can read. Answers the others. Inside a transaction. */
+export async function copyGoodRows(connection: Connection, staging: Staging): Promise<readonly Rejected[]> {
+  return await halve(connection, staging.batch.lines(), (part) => copyPart(connection, staging, part))
+}
+
+/** What became of rows that were copied; every row is in one of the lists, or was merged. */
+export interface GoodRows {
+  /** Numbers of those that lost against another of their key. */
+  readonly repeats: readonly number[]
+  readonly orphans: readonly Orphan[]
+  readonly refused: readonly Rejected[]
+  readonly created: number
+  readonly updated: number
+}
+
+/** Rows that are held back are merged, and judged, at the end of their walk. */
+async function keepStaged(connection: Connection, staging: Staging): Promise<GoodRows> {
+  const repeats = await dropRepeats(connection, staging)
+  const orphans = await dropOrphans(connection, staging)
+  return { repeats, orphans, refused: [], created: 0, updated: 0 }
+}
+
+/** Merges the copied rows that Postgres takes, and empties the delta table of all. */
+export async function mergeGoodRows(
+  connection: Connection,
+  staging: Staging,
+  unreadable: readonly Rejected[],
+): Promise<GoodRows> {
+  const repeats = await dropRepeats(connection, staging)
+  const orphans = await dropOrphans(connection, staging)
   const merged: Merged = { created: 0, updated: 0 }
-  // Rows that are held back are merged, and judged, at the end of their walk.
-  const isMerging = !holdsBack(batch.layout)
-  const refused = isMerging ? await mergeGood(connection, flush, { lines: without(lines, unreadable), merged }) : []
-  if (isMerging) await connection.query(flush.statements.empty, ownRows(flush))
-  const rejected = [...unreadable, ...refused].map(({ line, error }) => rejectedRow(flush, line.row, error))
-  const counts = await settleHeld(connection, flush, { repeats, removed: [...orphans, ...rejected] })
-  return await moveAndEnd(connection, flush, { counts, ...merged })
+  const lines = without(staging.batch.lines(), unreadable)
+  const refused = await mergeGood(connection, staging, { lines, merged })
+  await connection.query(staging.statements.empty, ownRows(staging))
+  return { repeats, orphans, refused, ...merged }
 }
 
 async function mergeGood(
   connection: Connection,
-  flush: Flush,
+  staging: Staging,
   { lines, merged }: { readonly lines: readonly Line[]; readonly merged: Merged },
 ): Promise<readonly Rejected[]> {
-  let refused = await halve(connection, lines, (part) => mergePart(connection, flush, { part, merged }))
+  let refused = await halve(connection, lines, (part) => mergePart(connection, staging, { part, merged }))
   // A row may have waited for a neighbour in another half (a table that refers to itself): again, one by one, while that helps.
   for (;;) {
     const waiting = refused.filter(({ error }) => sqlstate(error) === '23503')
     const still: Rejected[] = []
     for (const { line } of waiting) {
-      const error = await tryPart(connection, () => mergePart(connection, flush, { part: [line], merged }))
+      const error = await tryPart(connection, () => mergePart(connection, staging, { part: [line], merged }))
       if (error !== null) still.push({ line, error })
     }
     refused = [...refused.filter((row) => !waiting.includes(row)), ...still]
@@ -108,18 +152,18 @@ export async function tryPart(connection: Connection, attempt: () => Promise<voi
   }
 }
 
-async function copyPart(connection: Connection, flush: Flush, part: readonly Line[]): Promise<void> {
-  await connection.copy(flush.statements.copy, [Buffer.concat(part.map(({ line }) => line))])
+async function copyPart(connection: Connection, staging: Staging, part: readonly Line[]): Promise<void> {
+  await connection.copy(staging.statements.copy, [Buffer.concat(part.map(({ line }) => line))])
 }
 
 async function mergePart(
   connection: Connection,
-  flush: Flush,
+  staging: Staging,
   { part, merged }: { readonly part: readonly Line[]; readonly merged: Merged },
 ): Promise<void> {
   const range = [part[0]?.row, part.at(-1)?.row]
-  const answer = await connection.query<{ created: string; updated: string }>(flush.statements.mergeRange, [
-    ...ownRows(flush),
+  const answer = await connection.query<{ created: string; updated: string }>(staging.statements.mergeRange, [
+    ...ownRows(staging),
     ...range,
   ])
   merged.created += Number(answer.rows[0]?.created)
@@ -131,6 +175,24 @@ function without(lines: readonly Line[], rejected: readonly Rejected[]): readonl
   return lines.filter(({ row }) => !bad.has(row))
 }
 
-function rejectedRow(flush: Flush, row: number, error: unknown): HeldRow {
-  return flush.batch.heldRow(row, 'rejected', rejectionOf(error))
+/** A row whose parent was refused with it, which only the database found. @throws ParentMissing as `refuseOrphans`. */
+function refuseRejected(batch: TableBatch, refused: readonly Rejected[]): void {
+  const { source, name, settings } = batch.layout.stream
+  const found = refused.find(({ error }) => sqlstate(error) === '23503')
+  if (settings.missingParent !== 'refuse' || found === undefined) return
+  throw new ParentMissing(
+    'parent_missing',
+    `promote "${name}" found a row without its parent: ${rowReason(found.error)}`,
+    {
+      hint: `run "backfill status --held", or set "missing_parent: wait" on "${source}.${name}"`,
+    },
+  )
+}
+
+/** A row that Postgres refused, in its words. One whose parent was not there after all waits for it, where its stream says so. */
+export function heldRejected(batch: TableBatch, { line, error }: Rejected): HeldRow {
+  const lacksParent = sqlstate(error) === '23503' && batch.layout.stream.settings.missingParent !== 'reject'
+  const code = lacksParent ? parentCodes.waiting : 'rejected'
+  const reason = rejectionOf(error)
+  return batch.heldRow(line.row, { code, reason, waitsFor: null })
 }

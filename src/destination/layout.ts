@@ -3,7 +3,7 @@
  * values, made once by `openTable`; nothing here talks to Postgres.
  */
 import type { JsonPath } from '../domain/json.js'
-import type { Stream, TableName } from '../domain/source-model.js'
+import type { MissingParent, Stream, TableName } from '../domain/source-model.js'
 import type { Encoder } from './encoders.js'
 
 /** Where a column's value comes from. */
@@ -27,11 +27,17 @@ export interface LayoutColumn {
   readonly whenAbsent: string
 }
 
-/** Rows whose columns have no counterpart in `parent` are set aside. */
+/** Columns that must have a counterpart in `parent`. */
 export interface ForeignKey {
   readonly columns: readonly string[]
   readonly parent: TableName
   readonly parentColumns: readonly string[]
+}
+/** One that rows are held against before they are merged. */
+export interface CheckedKey extends ForeignKey {
+  readonly missingParent: MissingParent
+  /** Its columns with their types, and its parent: `user_id bigint → public.users (id)`. Another text is another foreign key. */
+  readonly label: string
 }
 
 export interface Layout {
@@ -46,7 +52,7 @@ export interface Layout {
   /** Position of the version's column; null: the later page wins. */
   readonly versionAt: number | null
   /** The database's own and the stream's declared foreign keys. */
-  readonly foreignKeys: readonly ForeignKey[]
+  readonly foreignKeys: readonly CheckedKey[]
   /** Equal keys have equal texts, so duplicates can be seen before Postgres does. */
   readonly hasPlainKey: boolean
   /** False for a partitioned table, of which `returning xmax` is refused. */

@@ -3,6 +3,7 @@
  * lock); moving is a compare-and-set on epoch and sequence, in the transaction that promotes the rows. Must not know tables.
  */
 import type { Json } from '../domain/json.js'
+import type { SplitPage } from '../domain/page-task.js'
 import { partitionKey } from '../domain/partition.js'
 import type { Advance, Checkpoint, Walk } from '../domain/ports.js'
 import type { Lease, Proof, Totals } from '../domain/task.js'
@@ -19,6 +20,7 @@ interface LedgerRow {
   readonly request_hash: string | null
   readonly cursor: string | null
   readonly loop: string | null
+  readonly split: string | null
   readonly walk_pages: string
   readonly walk_received: string
   readonly walk_distinct: string
@@ -36,12 +38,14 @@ interface LedgerRow {
   readonly proof: Proof | null
 }
 interface OpenedRow extends LedgerRow {
+  readonly source: string
+  readonly stream: string
   readonly has_held: boolean
   readonly last_proven: string | null
 }
 
 // cursor and loop as text: the driver's own parser would round what is beyond 2^53.
-const ledgerColumns = `l.task, l.epoch, l.sequence, l.walk, l.walk_started_at, l.page_size, l.request_hash, l.cursor::text as cursor, l.loop::text as loop,
+const ledgerColumns = `l.task, l.epoch, l.sequence, l.walk, l.walk_started_at, l.page_size, l.request_hash, l.cursor::text as cursor, l.loop::text as loop, l.split::text as split,
   l.walk_pages, l.walk_received, l.walk_distinct, l.expected, l.expected_trust, l.pages, l.received, l.created, l.updated, l.unchanged, l.held,
   l.duplicates, l.requests, l.done, l.proof`
 
@@ -52,8 +56,8 @@ insert into backfill.ledger as l (task, source, stream, partition, epoch)
 select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[]) as o (task, source, stream, partition, epoch) order by o.task
 on conflict (task) do update set epoch = greatest(l.epoch + 1, excluded.epoch), claimed_at = now()
 where l.source = excluded.source and l.stream = excluded.stream and l.partition = excluded.partition
-returning ${ledgerColumns}, exists (select from backfill.held h
-  where h.source = l.source and h.stream = l.stream and h.partition = l.partition) as has_held, (select p.walk_received from backfill.ledger p
+returning ${ledgerColumns}, l.source, l.stream, exists (select from backfill.held h where h.source = l.source and h.stream = l.stream) as has_held,
+  (select p.walk_received from backfill.ledger p
   where p.source = l.source and p.stream = l.stream and p.partition = l.partition and p.done and p.proof = 'proven' and p.task <> l.task
   order by p.finished_at desc limit 1) as last_proven`,
 }
@@ -63,9 +67,11 @@ const ledgerRead = {
   text: `select ${ledgerColumns} from backfill.ledger l where l.task = $1`,
 }
 
-/** A task as the ledger has it, and whether its partition has held rows. */
+/** A task as the ledger has it, and whether its stream has held rows. */
 interface OpenedTask {
   readonly checkpoint: Checkpoint
+  readonly source: string
+  readonly stream: string
   readonly hasHeld: boolean
 }
 
@@ -91,7 +97,12 @@ export async function openLedger(
   await commit(connection)
   return answer.rows.map((row) => {
     const lastProven = row.last_proven === null ? null : Number(row.last_proven)
-    return { checkpoint: { ...toCheckpoint(row), lastProven }, hasHeld: row.has_held }
+    return {
+      checkpoint: { ...toCheckpoint(row), lastProven },
+      source: row.source,
+      stream: row.stream,
+      hasHeld: row.has_held,
+    }
   })
 }
 
@@ -128,6 +139,7 @@ function toWalk(row: LedgerRow): Walk | null {
     received: Number(row.walk_received),
     distinct: Number(row.walk_distinct),
     expected: row.expected === null ? null : { value: Number(row.expected), trust: row.expected_trust ?? 'exact' },
+    ...(row.split === null ? {} : { split: JSON.parse(row.split) as readonly SplitPage[] }),
   }
 }
 
@@ -163,7 +175,7 @@ export interface FlushCounts {
  */
 export const ledgerMoved = `
 moved as (
-  update backfill.ledger l set sequence = l.sequence + 1, walk = $4, walk_started_at = $5, page_size = $6, request_hash = $7, cursor = $8, loop = $9,
+  update backfill.ledger l set sequence = l.sequence + 1, walk = $4, walk_started_at = $5, page_size = $6, request_hash = $7, cursor = $8, loop = $9, split = $23,
     walk_pages = $10, walk_received = $11, walk_distinct = $12, expected = $13, expected_trust = $14, pages = l.pages + $15, received = l.received + $16,
     created = l.created + c.created, updated = l.updated + c.updated, unchanged = l.unchanged + $17 - c.created - c.updated, held = l.held + $18,
     duplicates = l.duplicates + $19, requests = greatest(l.requests, $20), done = $21, proof = $22, moved_at = now(),
@@ -173,10 +185,10 @@ moved as (
 )
 select created, updated from moved`
 
-/** Moves the ledger by itself; the counts of the merge come as $23 and $24. */
+/** Moves the ledger by itself; the counts of the merge come as $24 and $25. */
 export const ledgerMove = {
   name: 'backfill_ledger_move',
-  text: `with counted as (select $23::bigint as created, $24::bigint as updated), ${ledgerMoved}`,
+  text: `with counted as (select $24::bigint as created, $25::bigint as updated), ${ledgerMoved}`,
 }
 
 /** What {@link ledgerMoved} answers. */
@@ -185,7 +197,7 @@ export interface MovedRow {
   readonly updated: string
 }
 
-/** The first 22 parameters of a move. */
+/** The first 23 parameters of a move. */
 export function moveValues(checkpoint: Checkpoint, advance: Advance, counts: FlushCounts): readonly unknown[] {
   const walk = walkAfter(checkpoint, advance, counts)
   return [
@@ -211,6 +223,7 @@ export function moveValues(checkpoint: Checkpoint, advance: Advance, counts: Flu
     advance.requests,
     advance.done,
     advance.done ? (advance.proof ?? 'unproven') : null,
+    walk.split === undefined || walk.split.length === 0 ? null : JSON.stringify(walk.split),
   ]
 }
 

@@ -4,24 +4,28 @@
  */
 
 import type { Statement } from './connections.js'
-import { quoteList, quoteName, quoteTable, shortHash } from './identifiers.js'
-import type { ForeignKey, Layout } from './layout.js'
+import { quoteList, quoteLiteral, quoteName, quoteTable, shortHash } from './identifiers.js'
+import type { CheckedKey, ForeignKey, Layout } from './layout.js'
 import { ledgerMoved } from './ledger.js'
 
 export interface MergeStatements {
   /** Rows into the delta table; task and sequence come from the session (`backfill.task`, `backfill.sequence`). */
   readonly copy: string
-  /** Merge, delete own delta rows, count, move the ledger: one statement, 22 parameters as `moveValues` makes them. */
+  /** Merge, delete own delta rows, count, move the ledger: one statement, 23 parameters as `moveValues` makes them. */
   readonly promote: Statement
   /** Merge of the rows from $3 to $4 alone, for a flush that looks for its bad rows. Answers created and updated. */
   readonly mergeRange: Statement
   /** Takes out the rows that lose against another of their key: one row number each. */
   readonly dropRepeats: Statement
-  /** Takes out the rows without a parent: row number and position of the foreign key. Null where there is none. */
+  /** Takes out the rows without a parent: row number, position of the foreign key, and its values as text. Null where there is none. */
   readonly dropOrphans: Statement | null
+  /** Takes out those of the rows $3 whose key the table has, unless theirs is the newer version: row number, and whether the table's is known to be as new. */
+  readonly dropPresent: Statement
   readonly empty: Statement
   /** Of all rows of task $1, those that lose against another of their key are taken out; for rows that were held back over many flushes. */
   readonly dropStagedRepeats: string
+  /** Condition on a held row `h`: the parent that it waits for may be there. */
+  readonly mayHaveParent: string
 }
 
 /**
@@ -48,8 +52,10 @@ export function mergeStatements(layout: Layout, parents: readonly ParentState[])
     ),
     dropRepeats: named('repeats', dropRepeats(layout)),
     dropOrphans: layout.foreignKeys.length === 0 ? null : named('orphans', dropOrphans(layout, parents)),
+    dropPresent: named('present', dropPresent(layout)),
     empty: named('empty', `delete from ${delta} d where ${ownRows}`),
     dropStagedRepeats: dropStagedRepeats(layout),
+    mayHaveParent: mayHaveParent(layout, parents),
   }
 }
 
@@ -118,11 +124,25 @@ function dropStagedRepeats({ columns, keyAt, versionAt, delta }: Layout): string
 function dropOrphans(layout: Layout, parents: readonly ParentState[]): string {
   const delta = quoteTable(layout.delta)
   const orphans = layout.foreignKeys.map((key, at) => {
-    return `select d.ctid as place, d._row as row, ${at} as at from ${delta} d where ${ownRows} and ${isOrphan(layout, key, parents[at] ?? 'indexed')}`
+    const values = key.columns.map((name) => `d.${quoteName(name)}::text`).join(', ')
+    return `select d.ctid as place, d._row as row, ${at} as at, array[${values}] as values from ${delta} d where ${ownRows} and ${isOrphan(layout, key, parents[at] ?? 'indexed')}`
   })
   return `with orphan as materialized (${orphans.join(' union all ')}),
       gone as (delete from ${delta} d where d.ctid = any (array(select place from orphan)))
-    select row, min(at) as at from orphan group by row order by row`
+    select distinct on (row) row, at, values from orphan order by row, at`
+}
+
+/** For rows of which nobody knows whether they came before or after the table's: only a version can say. */
+function dropPresent(layout: Layout): string {
+  const { columns, keyAt, versionAt, delta } = layout
+  if (keyAt.length === 0)
+    return 'select null::bigint as row, true as is_known where false and $1::text = $2::text and $3::bigint[] is null'
+  const same = keyAt.map((at) => quoteName(columns[at]?.name ?? '')).map((name) => `t.${name} = d.${name}`)
+  const version = versionAt === null ? null : quoteName(columns[versionAt]?.name ?? '')
+  const isKnown = version === null ? 'false' : `coalesce(t.${version} >= d.${version}, false)`
+  const isNewer = version === null ? 'false' : `coalesce(d.${version} > t.${version}, false)`
+  return `delete from ${quoteTable(delta)} d using ${quoteTable(layout.table)} t
+    where ${ownRows} and d._row = any($3::bigint[]) and ${same.join(' and ')} and not ${isNewer} returning d._row as row, ${isKnown} as is_known`
 }
 
 /** As Postgres judges: a key with a NULL in it has no parent to look for. A row may be the parent of its neighbour. */
@@ -137,13 +157,37 @@ function isOrphan(layout: Layout, key: ForeignKey, state: ParentState): string {
       ? `not exists (select from ${parent} p where ${joins})`
       : isNotIn(key, { rows: parent, where: 'true' }),
   ]
-  const isSelf = key.parent.schema === layout.table.schema && key.parent.name === layout.table.name
   const names = new Set(layout.columns.map(({ name }) => name))
-  if (isSelf && key.parentColumns.every((name) => names.has(name))) {
+  if (isSelfReference(layout, key) && key.parentColumns.every((name) => names.has(name))) {
     const where = 'p._task = $1::uuid and p._sequence = $2::bigint'
     absent.push(isNotIn(key, { rows: quoteTable(layout.delta), where }))
   }
   return [hasReference(key), ...absent].join(' and ')
+}
+
+/** The parent is the very table: a row may be the parent of another of its flush. */
+export function isSelfReference(layout: Pick<Layout, 'table'>, key: ForeignKey): boolean {
+  return key.parent.schema === layout.table.schema && key.parent.name === layout.table.name
+}
+
+/** For rows of which it cannot be said what they wait for, true. */
+function mayHaveParent(layout: Layout, parents: readonly ParentState[]): string {
+  const labels = layout.foreignKeys.map(({ label }) => quoteLiteral(label))
+  const isUnknown = labels.length === 0 ? 'true' : `h.reference is null or h.reference not in (${labels.join(', ')})`
+  const waiting = layout.foreignKeys.flatMap((key, at) => {
+    if (key.missingParent === 'reject' || parents[at] === 'absent') return []
+    const exists = `exists (select from ${quoteTable(key.parent)} p where ${heldMatches(layout, key)})`
+    // The values of another foreign key need not be of this one's types.
+    return [`case when h.reference = ${quoteLiteral(key.label)} then ${exists} else false end`]
+  })
+  return [isUnknown, ...waiting].map((part) => `(${part})`).join(' or ')
+}
+
+function heldMatches(layout: Layout, key: CheckedKey): string {
+  const typeOf = (name: string): string => layout.columns.find((column) => column.name === name)?.sqlType ?? 'text'
+  return key.columns
+    .map((name, i) => `p.${quoteName(key.parentColumns[i] ?? '')} = h.parent_key[${i + 1}]::${typeOf(name)}`)
+    .join(' and ')
 }
 
 /** Postgres hashes the rows once for `not in`, where `not exists` without an index would read them again for every row. */

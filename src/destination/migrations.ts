@@ -5,9 +5,10 @@
 import { ConfigError } from '../domain/errors.js'
 import { type Connection, commit } from './connections.js'
 import { quoteLiteral } from './identifiers.js'
+import { heldSchema } from './schema-held.js'
 
 /** Version of the schema that this code reads and writes. */
-export const schemaVersion = 2
+export const schemaVersion = 3
 
 type Comments = Readonly<Record<string, string>>
 
@@ -214,7 +215,7 @@ alter table backfill.ledger add walk_since timestamptz, add proven_since timesta
 ${commentsOf('seen', seen)}${commentsOf('pruned', pruned)}${commentsOf('ledger', ledgerPruning)}`
 
 /** Append only: a released entry never changes. */
-const migrations: readonly string[] = [first, second]
+const migrations: readonly string[] = [first, second, heldSchema]
 
 function commentsOf(table: string, comments: Comments): string {
   return Object.entries(comments)

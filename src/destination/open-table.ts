@@ -2,14 +2,14 @@
  * Owns the opening of a stream's tables: reads the stable one or has it made, judges the fit, has the delta one made. Everything can be repeated after a kill.
  */
 import { ConfigError } from '../domain/errors.js'
-import type { Stream, TableName } from '../domain/source-model.js'
+import type { MissingParent, Stream, TableName } from '../domain/source-model.js'
 import { type CatalogTable, readTable } from './catalog.js'
 import { compileColumns } from './compile-columns.js'
 import type { Connection } from './connections.js'
 import { deltaName, makeDelta } from './delta-table.js'
 import { findMismatches, tableMismatch } from './fit.js'
 import { tableLabel } from './identifiers.js'
-import type { ForeignKey, Layout, LayoutColumn } from './layout.js'
+import type { CheckedKey, ForeignKey, Layout, LayoutColumn } from './layout.js'
 import { columnsToFill, isPlainKeyType, type Mismatch } from './mapping.js'
 import { createStable } from './stable-table.js'
 
@@ -80,25 +80,37 @@ function toLayout(stream: Stream, { table, columns, delta }: Made): Layout {
     columns,
     keyAt: stream.key.map(at).sort((a, b) => a - b),
     versionAt: versionAt < 0 ? null : versionAt,
-    foreignKeys: foreignKeysOf(stream, table).filter((key) => key.columns.every((name) => at(name) >= 0)),
+    foreignKeys: foreignKeysOf(stream, table)
+      .filter((key) => key.columns.every((name) => at(name) >= 0))
+      .map((key) => ({ ...key, label: labelOf(key, columns) })),
     hasPlainKey: keyColumns.every(isPlainKeyType),
     hasRowVersions: table.kind === 'r',
   }
 }
 
-/** The database's own foreign keys over columns that the stream fills, and the declared ones, each once. */
-function foreignKeysOf(stream: Stream, table: CatalogTable): readonly ForeignKey[] {
-  const checked = stream.settings.checksForeignKeys ? stream.references : []
-  const declared = checked.map(({ column, table: parent, targetColumn }) => ({
+/** The database's own foreign keys over columns that the stream fills, and the declared ones, each once. What a declared one says of its parent counts. */
+function foreignKeysOf(stream: Stream, table: CatalogTable): readonly Omit<CheckedKey, 'label'>[] {
+  const own = stream.settings.missingParent
+  const declared = stream.references.map(({ column, table: parent, targetColumn, missingParent = own }) => ({
     columns: [column],
     parent,
     parentColumns: [targetColumn],
+    missingParent,
   }))
-  const seen = new Set<string>()
-  return [...table.foreignKeys, ...declared].filter((key) => {
-    const text = JSON.stringify(key)
-    const isNew = !seen.has(text)
-    seen.add(text)
-    return isNew
-  })
+  const said = new Map(declared.map((key) => [textOf(key), key.missingParent]))
+  const existing = table.foreignKeys.map((key) => ({ ...key, missingParent: said.get(textOf(key)) ?? own }))
+  const keys = [...existing, ...(stream.settings.checksForeignKeys ? declared : [])]
+  const distinct = [...new Map(keys.map((key) => [textOf(key), key])).values()]
+  // A row that lacks two parents is judged by the first of them: the stricter one.
+  return distinct.sort((a, b) => strictness.indexOf(a.missingParent) - strictness.indexOf(b.missingParent))
+}
+const strictness: readonly MissingParent[] = ['refuse', 'reject', 'wait']
+
+function textOf({ columns, parent, parentColumns }: ForeignKey): string {
+  return JSON.stringify([columns, parent, parentColumns])
+}
+
+function labelOf({ columns, parent, parentColumns }: ForeignKey, known: readonly LayoutColumn[]): string {
+  const typed = columns.map((name) => `${name} ${known.find((column) => column.name === name)?.sqlType ?? ''}`)
+  return `${typed.join(', ')} → ${tableLabel(parent)} (${parentColumns.join(', ')})`
 }

@@ -9,7 +9,7 @@ import type { TableBatch } from './batch.js'
 import { isContention, isPreparedLost, isRowFault, sqlstate } from './classify.js'
 import type { Connections, Deadlines } from './connections.js'
 import { promoteEnd } from './end-walk.js'
-import { type Promoted, promote } from './flush.js'
+import { type HeldMark, type Promoted, promote } from './flush.js'
 import { promoteGoodRows } from './good-rows.js'
 import { readLedger, walkAfter } from './ledger.js'
 
@@ -27,7 +27,7 @@ interface FlushOrder {
   readonly checkpoint: Checkpoint
   readonly batch: TableBatch
   readonly advance: Advance
-  readonly hasHeld: boolean
+  readonly heldMark: HeldMark
 }
 
 /** Tries of one flush under contention, and the longest pause before the second, ms (doubling). */

@@ -3,7 +3,7 @@
  * whether a parent table exists that was not there before.
  */
 import type { Partition } from '../domain/partition.js'
-import type { Batch, StreamTable } from '../domain/ports.js'
+import type { StreamTable } from '../domain/ports.js'
 import type { Stream } from '../domain/source-model.js'
 import { TableBatch } from './batch.js'
 import { readTable } from './catalog.js'
@@ -28,7 +28,7 @@ export class PostgresStreamTable implements StreamTable {
     return this.layout.stream
   }
 
-  newBatch(partition: Partition): Batch {
+  newBatch(partition: Partition): TableBatch {
     return new TableBatch(this, partition, this.#watch)
   }
 

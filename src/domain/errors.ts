@@ -52,6 +52,9 @@ export class SourceUnavailable extends TransientError {}
 /** Postgres did not answer, refused the connection or gave up (08*, 57P0*, 40001, 40P01, 55P03, 53*). Exit 75 where nothing else worked. */
 export class DestinationUnavailable extends TransientError {}
 
+/** Rows of a flush lack their parent, and their stream refuses to promote it without them: nothing was promoted, the task is tried again later. */
+export class ParentMissing extends TransientError {}
+
 /** queue.db is busy or its disk is full: nothing was written. Exit 75. */
 export class QueueUnavailable extends TransientError {}
 

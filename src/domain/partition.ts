@@ -1,3 +1,5 @@
+import { pageOfTask, wholePartition } from './page-task.js'
+
 /** One point on a stream's dimensions: dimension name to value. A stream without dimensions has the one partition `{}`. */
 export type Partition = Readonly<Record<string, string>>
 
@@ -13,9 +15,15 @@ export function parsePartitionKey(key: string): Partition {
   return JSON.parse(key) as Partition
 }
 
-/** A partition as people read it: its values in the stream's order, `oakland.ca minutes`; `(all)` where there are none. */
+/**
+ * A partition as people read it: its values in the stream's order, `oakland.ca minutes`; `(all)` where there are none. Of a task for a single page with that:
+ * `oakland.ca minutes page 7`.
+ */
 export function partitionLabel(partition: Partition, order: readonly string[] = Object.keys(partition)): string {
-  const values = order.map((name) => partition[name]).filter((value) => value !== undefined)
+  const page = pageOfTask(partition)
+  const whole = wholePartition(partition)
+  const values = order.map((name) => whole[name]).filter((value) => value !== undefined)
+  if (page !== null) values.push(`page ${page.number}`)
   return values.length === 0 ? '(all)' : values.join(' ')
 }
 

@@ -1,5 +1,7 @@
 import type { ControlName, ControlState, Parking, ParkRules, Pause } from './controls.js'
+import type { HeldCount, HeldNote, HeldRetried, HeldSelection } from './held.js'
 import type { Json } from './json.js'
+import type { SplitPage } from './page-task.js'
 import type { Partition, PartitionFilter } from './partition.js'
 import type { BudgetRules, Source, Stream, TableName } from './source-model.js'
 import type { Lease, Outcome, Progress, Proof, Task, TaskState, Totals } from './task.js'
@@ -181,6 +183,10 @@ export interface Queue {
   ): Promise<void>
   endRun(runId: string, end: { readonly exitCode: number; readonly reason: string }): Promise<void>
   runs(limit: number): Promise<readonly RunRecord[]>
+  /** Keeps what is held now, for `status`. */
+  noteHeld(counts: readonly HeldCount[]): Promise<void>
+  /** What was held when it was counted last; null: it never was. */
+  heldNote(): Promise<HeldNote | null>
   /** The last run that wrote rows: also in the database, so that a restored store is recognised. */
   lastRunId(): Promise<string | null>
   setLastRunId(runId: string): Promise<void>
@@ -325,6 +331,8 @@ export interface WalkStart {
   readonly source: Source
   readonly partition: Partition
   readonly cursor: Cursor | null
+  /** Only this page of a numbered walk; absent: from the cursor to the end. */
+  readonly page?: Pick<SplitPage, 'number' | 'at'>
   readonly loop: Json
   /** Pages of this walk that are already promoted. */
   readonly pages: number
@@ -350,7 +358,13 @@ export interface SourceClient {
   ): Promise<{ readonly count: SourceCount | null; readonly requests: number }>
   /** Asks whether one row is still there, by the stream's confirming request. @throws as {@link walk}; ConfigError where the stream has none. */
   isGone(start: Omit<WalkStart, 'cursor' | 'loop' | 'pages' | 'received'>, key: KeyText): Promise<boolean>
+  /** The page at a cursor, and where a walk goes on behind it without its answer (null: there is no page behind it); null where only the answer would say. */
+  passOver(stream: Stream, cursor: Cursor | null): PassedPage | null
   close(): Promise<void>
+}
+export interface PassedPage {
+  readonly page: Pick<SplitPage, 'number' | 'at'>
+  readonly next: Cursor | null
 }
 
 // Destination (Postgres) ---------------------------------------------------------------------------------------------
@@ -383,6 +397,8 @@ export interface Walk {
   /** Distinct keys promoted or held in this walk, as far as known. */
   readonly distinct: number
   readonly expected: SourceCount | null
+  /** Pages that it passed over, each a task of its own; absent: none. */
+  readonly split?: readonly SplitPage[]
 }
 
 /** A stream's table, checked against the catalog. Made once per run. */
@@ -537,6 +553,10 @@ export interface Destination {
   pruned(query: PrunedQuery): Promise<readonly PrunedRow[]>
   /** Puts rows back that their table lacks; a row that is there stays as it is. Answers the numbers of those put back. */
   restore(query: PrunedQuery): Promise<readonly number[]>
+  /** Puts held rows of a table through today's mapping again, a transaction every few hundred. Ends early, between two of them, by the signal. */
+  retryHeld(table: StreamTable, selection: HeldSelection, signal: AbortSignal): Promise<HeldRetried>
+  /** What is held now, of every stream that has any. */
+  heldCounts(): Promise<readonly HeldCount[]>
   /** What the table and the ledger say about a partition. */
   actual(stream: Stream, partition: Partition): Promise<PartitionActual>
   close(): Promise<void>

@@ -40,6 +40,7 @@ export const reservedFlagNames: readonly string[] = [
   'partition',
   'priority',
   'quiet',
+  'raw',
   'restore',
   'resume',
   'row',

@@ -250,7 +250,14 @@ export interface Reference {
   /** Stream of the same source, resolved to its table. */
   readonly table: TableName
   readonly targetColumn: string
+  /** What becomes of a row whose parent is missing; absent: what the stream's settings say. */
+  readonly missingParent?: MissingParent
 }
+/**
+ * A row whose parent is missing: `wait` holds it until the parent is there, `reject` holds it for an operator, `refuse` promotes nothing of its flush, and the task
+ * is tried again later.
+ */
+export type MissingParent = 'wait' | 'reject' | 'refuse'
 
 /** Every number that backfill.yaml may set by source and by stream, resolved. */
 export interface StreamSettings {
@@ -268,6 +275,8 @@ export interface StreamSettings {
   readonly backoffMs: number
   readonly flush: { readonly rows: number; readonly bytes: number; readonly ageMs: number }
   readonly checksForeignKeys: boolean
+  /** For references that say nothing of their own, and for the database's own foreign keys. */
+  readonly missingParent: MissingParent
   /** Pages in one walk before it is called endless. */
   readonly maxPages: number
   /** Bytes in one answer, after decompression, before it is refused. */

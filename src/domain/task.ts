@@ -89,12 +89,22 @@ export interface Progress {
   readonly cursor: string | null
 }
 
+/** Tasks for single pages that a walk passed over. */
+export interface SplitTasks {
+  /** One each (`pageTaskPartition`). */
+  readonly partitions: readonly Partition[]
+  /** Beginning of the walk, Unix ms: a task for the page that was made since then is the one. */
+  readonly since: number
+}
+
 /** How a lease ends. */
 export type Outcome = {
   readonly lease: Lease
   readonly progress: Progress
   readonly attempts: number
   readonly workedMs: number
+  /** Pages that its walk passed over, for which there is to be a task each; absent: none. */
+  readonly split?: SplitTasks
 } & (
   | { readonly kind: 'done'; readonly proof: Proof }
   /** Transient failure, or over budget (attempts unchanged then). */

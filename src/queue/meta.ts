@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { ConfigError } from '../domain/errors.js'
 import type { Store } from './store.js'
 
-type MetaName = 'queue_id' | 'database_id' | 'last_run_id' | 'stores_compared_at'
+type MetaName = 'queue_id' | 'database_id' | 'last_run_id' | 'stores_compared_at' | 'held'
 
 const metaGet = `select value from meta where name = ?`
 const metaSet = `insert into meta (name, value) values (?, ?) on conflict (name) do update set value = excluded.value where value <> excluded.value`

@@ -11,6 +11,7 @@ import { readCounts, readNextDueAt } from './counts.js'
 import { createDayOf } from './day.js'
 import { readDismissal, readDismissals } from './dismissals.js'
 import { beginBackfill, dueRounds, enqueueTasks, finishPlanning } from './enqueue.js'
+import { readHeldNote, writeHeldNote } from './held-note.js'
 import { bindDatabase, queueId, readMeta, writeMeta } from './meta.js'
 import { createNames } from './names.js'
 import { openQueueFile, type QueueFile } from './open-file.js'
@@ -83,7 +84,7 @@ function createQueue(store: Store, options: QueueOptions): Omit<OpenQueue, 'id' 
     finishPlanning: async (backfillId) => store.write(() => finishPlanning(store, backfillId)),
     settleAndClaim: async (request) => {
       const { late, leases } = change((tally) => ({
-        late: settleTasks(store, request.settle, tally),
+        late: settleTasks(store, request.settle, { names, tally }),
         leases: claimTasks(store, request, { names, tally }),
       }))
       for (const settle of late) options.onLateSettle?.(settle)
@@ -109,6 +110,8 @@ function createQueue(store: Store, options: QueueOptions): Omit<OpenQueue, 'id' 
     touchRun: async (id, totals) => store.write(() => touchRun(store, id, totals)),
     endRun: async (id, end) => store.write(() => endRun(store, id, end)),
     runs: async (limit) => store.read(() => lastRuns(store, limit)),
+    noteHeld: async (counts) => store.write(() => writeHeldNote(store, counts)),
+    heldNote: async () => store.read(() => readHeldNote(store)),
     lastRunId: async () => store.read(() => readMeta(store, 'last_run_id')),
     setLastRunId: async (runId) => store.write(() => writeMeta(store, 'last_run_id', runId)),
     controls: createControls(store, { change }),

@@ -3,6 +3,8 @@
  * A settle that finds its lease gone changes nothing: it was done before (a replay), or the task was cancelled or claimed anew since.
  */
 import type { Lease, Outcome, Progress, Task, TaskState } from '../domain/task.js'
+import type { Names } from './names.js'
+import { settleSplit } from './split.js'
 import type { Store } from './store.js'
 import type { CountedFacts, Tally } from './tally.js'
 
@@ -71,7 +73,12 @@ function heldRow(row: HeldColumns): HeldRow {
 }
 
 /** Settles every outcome that still holds its lease and answers the others, but for replays. */
-export function settleTasks(store: Store, outcomes: readonly Outcome[], tally: Tally): LateSettle[] {
+export function settleTasks(
+  store: Store,
+  outcomes: readonly Outcome[],
+  context: { readonly names: Names; readonly tally: Tally },
+): LateSettle[] {
+  const { tally } = context
   const late: LateSettle[] = []
   if (outcomes.length === 0) return late
   const settled = new Set<number>()
@@ -88,6 +95,7 @@ export function settleTasks(store: Store, outcomes: readonly Outcome[], tally: T
       continue
     }
     writeOutcome(store, tally, { row, outcome })
+    settleSplit(store, { walked: row, outcome }, context)
     settled.add(row.number)
   }
   return late

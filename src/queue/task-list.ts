@@ -8,8 +8,9 @@ import type { TaskQuery } from '../domain/ports.js'
 import { type Task, type TaskState, taskStates } from '../domain/task.js'
 import type { Names } from './names.js'
 import { restrictPartitions } from './partition-filter.js'
+import { openPageTasks } from './split.js'
 import type { Store } from './store.js'
-import { readTask, type TaskRow, taskColumns } from './task-row.js'
+import { loadTask, readTask, type TaskRow, taskColumns } from './task-row.js'
 
 const taskWhere = `select ${taskColumns} from task where`
 const streamAll = `select number from stream`
@@ -38,7 +39,7 @@ export function listTasks(store: Store, names: Names, query: TaskQuery): Task[] 
   return tasks
 }
 
-/** For each partition its newest task: the open one where there is one, else the last done one. */
+/** For each partition its newest task: the open one where there is one (of the whole partition, or of a page of it), else the last done one. */
 export function newestTasks(
   source: TaskSource,
   stream: number | null,
@@ -46,7 +47,12 @@ export function newestTasks(
 ): (Task | null)[] {
   if (stream === null) return partitions.map(() => null)
   const statement = `${taskWhere} task.stream = ? and task.partition = ? and task.is_current = 1`
-  return partitions.map((partition) => readTasks(source, statement, [stream, partitionKey(partition)])[0] ?? null)
+  const pages = openPageTasks(source.store, stream)
+  return partitions.map((partition) => {
+    const task = readTasks(source, statement, [stream, partitionKey(partition)])[0] ?? null
+    const page = task === null || task.state === 'done' ? pages.get(partitionKey(partition)) : undefined
+    return page === undefined ? task : loadTask(source.store, source.names, page)
+  })
 }
 
 function allStreams(store: Store): number[] {

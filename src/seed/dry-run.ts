@@ -4,6 +4,7 @@
  */
 import { OverBudgetError } from '../domain/errors.js'
 import { timeForRequests } from '../domain/estimate.js'
+import { pageOfTask } from '../domain/page-task.js'
 import type { Partition } from '../domain/partition.js'
 import type { Page, SourceCount } from '../domain/ports.js'
 import { requestsOfWalk } from '../domain/request-count.js'
@@ -89,7 +90,8 @@ async function estimateBatch({ selected, batch, request, sums }: BatchContext, d
 
 function stateOf(task: Task | null): PartitionEstimate['state'] {
   if (task === null) return 'new'
-  return task.state === 'done' ? 'done' : 'open'
+  // Of a page that was split off: the walk of the partition is done.
+  return task.state === 'done' || pageOfTask(task.partition) !== null ? 'done' : 'open'
 }
 
 type Estimate = Pick<PartitionEstimate, 'requests' | 'rows' | 'trust'>

@@ -4,14 +4,15 @@ import { InvariantError, SourceUnavailable, TerminalError } from '../domain/erro
 import type { Budget, Clock, Log, Page, SourceClient, SourceCount, WalkStart } from '../domain/ports.js'
 import type { CountRule } from '../domain/source-model.js'
 import type { ExchangeDependencies } from './exchange.js'
-import { pagerOf } from './pagination.js'
+import { cursorOf } from './numbered-pager.js'
+import { pagerOf, passOverPage } from './pagination.js'
 import { originOf } from './request.js'
 import { countBy } from './rows.js'
 import { createTransport } from './transport.js'
 import { defaultUserAgent } from './user-agent.js'
 import type { PartitionStart, Visit } from './visit.js'
 import { createVisit } from './visit.js'
-import { walkPages } from './walk.js'
+import { onePage, walkPages } from './walk.js'
 
 export interface SourceClientOptions {
   readonly budget: Budget
@@ -45,6 +46,7 @@ export function createSourceClient(options: SourceClientOptions): SourceClient {
         isFirst: true,
       })
     },
+    passOver: passOverPage,
     close: async () => transport.close(),
   }
 }
@@ -53,6 +55,10 @@ async function* walk(start: WalkStart, visitOf: VisitMaker): AsyncGenerator<Page
   const { stream, source } = start
   const { askPage, parts } = visitOf(start)
   const pager = pagerOf({ stream, secrets: parts.secrets, origin: originOf(parts) })
+  if (start.page !== undefined) {
+    yield await onePage(start, { pager, ask: askPage, cursor: cursorOf(start.page) })
+    return
+  }
   // Running further ahead would spend the budget of a limited source on pages that a stop throws away.
   const depth = source.budget.limits.length === 0 && source.budget.concurrency > 1 ? 2 : 1
   yield* walkPages(start, { pager, ask: askPage, depth })

@@ -3,7 +3,7 @@
 import { InvariantError } from '../domain/errors.js'
 import type { Json } from '../domain/json.js'
 import { isJsonObject, valueAt } from '../domain/json.js'
-import type { Cursor } from '../domain/ports.js'
+import type { Cursor, PassedPage } from '../domain/ports.js'
 import type { Extract, Pagination, Stream } from '../domain/source-model.js'
 import type { NextStep, PageReply, Pager, PagerOptions } from './pager.js'
 import { sizeParams } from './pager.js'
@@ -43,6 +43,31 @@ export function numberedPager(pagination: Numbered, { stream }: PagerOptions): P
       return next.seen < place.total ? writePlace(next) : null
     },
   }
+}
+
+/** The page at a cursor, and the place behind it, where that can be told without its answer. */
+export function passOver(pagination: Numbered, stream: Stream, cursor: Cursor | null): PassedPage | null {
+  const first = pagination.kind === 'page' ? pagination.first : 0
+  const place = cursor === null ? { at: first, pages: 0, seen: 0, total: null } : readPlace(cursor)
+  const size = sizeOf(place, stream)
+  if (size === null && pagination.kind === 'offset') return null
+  const page = { number: place.pages + 1, at: place.at }
+  const next = { ...advance(place, size ?? 0, pagination), total: place.total }
+  if (place.total === null) return { page, next: writePlace(next) }
+  return { page, next: next.seen >= place.total ? null : writePlace(next) }
+}
+
+/** Rows of a page: what the pages before had, where that is one number, but no more than are asked for. A gap would lose rows, an overlap only repeats some. */
+function sizeOf(place: Place, stream: Stream): number | null {
+  const had = place.pages > 0 && place.seen % place.pages === 0 ? place.seen / place.pages : null
+  const asked = stream.settings.pageSize
+  if (had === null || asked === null) return had ?? asked
+  return Math.min(had, asked)
+}
+
+/** The cursor of one page, without anything that came before it. */
+export function cursorOf(page: PassedPage['page']): Cursor {
+  return writePlace({ at: page.at, pages: page.number - 1, seen: 0, total: null })
 }
 
 interface NumberedContext {

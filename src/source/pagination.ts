@@ -1,5 +1,7 @@
 // Owns which pager serves which kind of pagination.
-import { numberedPager } from './numbered-pager.js'
+import type { Cursor, PassedPage } from '../domain/ports.js'
+import type { Stream } from '../domain/source-model.js'
+import { numberedPager, passOver } from './numbered-pager.js'
 import type { Pager, PagerOptions } from './pager.js'
 import { tokenPager } from './token-pager.js'
 
@@ -9,4 +11,10 @@ export function pagerOf(options: PagerOptions): Pager {
   return pagination.kind === 'page' || pagination.kind === 'offset'
     ? numberedPager(pagination, options)
     : tokenPager(pagination, options)
+}
+
+/** {@link SourceClient.passOver}: only numbered pages can be passed over; where the others go on is in the answer. */
+export function passOverPage(stream: Stream, cursor: Cursor | null): PassedPage | null {
+  const { pagination } = stream
+  return pagination.kind === 'page' || pagination.kind === 'offset' ? passOver(pagination, stream, cursor) : null
 }

@@ -55,6 +55,31 @@ export async function* walkPages(
   }
 }
 
+/** The one page at a cursor, as the whole of a walk. A past-the-end error is an answer: the page is gone since. @throws what `ask` throws. */
+export async function onePage(
+  start: WalkStart,
+  { pager, ask, cursor }: Pick<WalkDependencies, 'pager' | 'ask'> & { readonly cursor: Cursor },
+): Promise<Page> {
+  let requests = 0
+  const onRequest = () => {
+    requests += 1
+    start.onRequest()
+  }
+  const reply = await ask(pager.stepAt(cursor), { signal: start.signal, onRequest, isFirst: false })
+  return {
+    number: start.page?.number ?? 1,
+    ...contentOf(reply),
+    next: null,
+    loop: start.loop,
+    count: null,
+    requests,
+  }
+}
+
+function contentOf(reply: PageReply): Pick<Page, 'records' | 'reread' | 'bytes' | 'address'> {
+  return { records: reply.rows, reread: reply.reread, bytes: reply.bytes, address: reply.address }
+}
+
 async function* pagesInOrder(start: WalkStart, pager: Pager, flights: Flights): AsyncGenerator<Page, void, undefined> {
   let { cursor } = start
   let loop = readLoop(start.loop)
@@ -67,9 +92,7 @@ async function* pagesInOrder(start: WalkStart, pager: Pager, flights: Flights): 
     if (next.cursor !== null && !isEndless && start.readsAhead) flights.launch(next.cursor, reply)
     yield {
       number,
-      records: reply.rows,
-      reread: reply.reread,
-      bytes: reply.bytes,
+      ...contentOf(reply),
       next: next.cursor,
       loop: { ...loop },
       count: countIn(
@@ -77,7 +100,6 @@ async function* pagesInOrder(start: WalkStart, pager: Pager, flights: Flights): 
         start.stream.count.filter((rule) => rule.request === null),
       ),
       requests: flights.takeRequests(),
-      address: reply.address,
     }
     if (isEndless) throw endless(start, reply)
     if (next.cursor === null) return

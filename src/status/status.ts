@@ -3,6 +3,7 @@
  * Must not know Postgres, HTTP or a terminal. Writes nothing: it may run beside a worker and in another user's workspace.
  */
 import type { ControlState } from '../domain/controls.js'
+import type { HeldNote } from '../domain/held.js'
 import type { Dismissals, StreamCounts } from '../domain/ports.js'
 import { noTotals, type Task } from '../domain/task.js'
 import { finishOf, latest, requestsOwed, type StreamWork } from './finish.js'
@@ -21,7 +22,8 @@ export async function status(request: StatusRequest, deps: StatusDeps): Promise<
   const running = await deps.queue.tasks({ ...taskFilter(request), states: ['leased'], limit: runningLimit })
   const works = new Map(counts.map((one) => [nameOf(one), workOf(one, running)]))
   const budgets = await budgetsOf(request, deps, works)
-  const streams = counts.map((one) => streamStatus(one, { request, works, budgets, now }))
+  const heldNote = await deps.queue.heldNote()
+  const streams = counts.map((one) => streamStatus(one, { request, works, budgets, heldNote, now }))
   const worker = sightWorker(runs, now, deps.isAlive)
   const controls = controlsIn(request, await deps.controls.read())
   const findings = { now, streams, budgets, runs, worker, controls }
@@ -120,7 +122,7 @@ interface Sight {
   readonly now: number
 }
 
-function streamStatus(counts: StreamCounts, sight: Sight): StreamStatus {
+function streamStatus(counts: StreamCounts, sight: Sight & { readonly heldNote: HeldNote | null }): StreamStatus {
   const work = sight.works.get(nameOf(counts))
   const budget = sight.budgets.find(({ sources }) => sources.includes(counts.source)) ?? null
   const ended = counts.done + counts.dead
@@ -134,7 +136,14 @@ function streamStatus(counts: StreamCounts, sight: Sight): StreamStatus {
     successRate: ended === 0 ? null : counts.done / ended,
     requestsPerTask: work?.requestsPerTask ?? null,
     finish: finishOf({ works: work === undefined ? [] : [work], budget, now: sight.now }),
+    held: heldOf(counts, sight.heldNote),
   }
+}
+
+function heldOf(stream: Pick<StreamCounts, 'source' | 'stream'>, note: HeldNote | null): StreamStatus['held'] {
+  if (note === null) return null
+  const found = note.counts.find((one) => nameOf(one) === nameOf(stream))
+  return { waiting: found?.waiting ?? 0, rejected: found?.rejected ?? 0, countedAt: note.countedAt }
 }
 
 /** Streams that share a budget share its time, so they are asked about together. */

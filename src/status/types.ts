@@ -1,4 +1,5 @@
 import type { ControlState, Parking } from '../domain/controls.js'
+import type { HeldCount } from '../domain/held.js'
 import type { PartitionFilter } from '../domain/partition.js'
 import type {
   Budget,
@@ -28,7 +29,7 @@ export interface StatusRequest {
 }
 
 export interface StatusDeps {
-  readonly queue: Pick<Queue, 'counts' | 'tasks' | 'runs' | 'dismissals'>
+  readonly queue: Pick<Queue, 'counts' | 'tasks' | 'runs' | 'dismissals' | 'heldNote'>
   readonly controls: Pick<Controls, 'read'>
   readonly budget: Pick<Budget, 'state'>
   readonly clock: Pick<Clock, 'now'>
@@ -102,6 +103,8 @@ export interface StreamStatus {
   /** Mean requests of a done task; null before the first. */
   readonly requestsPerTask: number | null
   readonly finish: Finish
+  /** What was held of it when that was counted last; null: it never was. */
+  readonly held: (Pick<HeldCount, 'waiting' | 'rejected'> & { readonly countedAt: number }) | null
 }
 
 /** When the open tasks will be done at the present budget: an estimate, or why there is none. */

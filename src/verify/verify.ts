@@ -11,6 +11,7 @@ import {
   TerminalError,
   TransientError,
 } from '../domain/errors.js'
+import { wholePartition } from '../domain/page-task.js'
 import { type Partition, partitionKey } from '../domain/partition.js'
 import { isOpenDimension, partitionsOf } from '../domain/plan.js'
 import type { PartitionActual, SourceCount } from '../domain/ports.js'
@@ -113,7 +114,8 @@ async function partitionsToVerify(
     return [...partitionsOf(stream, source, { filter, today, order: 'oldest' })]
   const streams = [{ source: source.name, stream: stream.name }]
   const tasks = await deps.queue.tasks({ filter: { streams, partitions: filter }, limit: mostSeeded })
-  return [...new Map(tasks.map(({ partition }) => [partitionKey(partition), partition])).values()]
+  const wholes = tasks.map(({ partition }) => wholePartition(partition))
+  return [...new Map(wholes.map((partition) => [partitionKey(partition), partition])).values()]
 }
 
 interface PartitionContext {

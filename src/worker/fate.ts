@@ -8,6 +8,7 @@ import {
   FencedError,
   InvariantError,
   OverBudgetError,
+  ParentMissing,
   QueueUnavailable,
   StoppedError,
   TerminalError,
@@ -31,6 +32,8 @@ export interface FateInput {
   readonly attemptsBefore: number
   /** A request was sent in this attempt. */
   readonly hasSpent: boolean
+  /** What fills the table of a missing parent still has tasks to do. */
+  readonly hasOpenParent?: boolean
   readonly settings: StreamSettings
   readonly now: number
   /** 0 to below 1. */
@@ -45,6 +48,7 @@ export function fateOf(input: FateInput): Fate {
   if (error instanceof OverBudgetError) return { kind: 'over budget', opensAt: error.opensAt }
   if (error instanceof StoppedError || error instanceof FencedError) return { kind: 'released' }
   if (error instanceof ConfigError) return { kind: 'refused' }
+  if (error instanceof ParentMissing) return parentFate(input)
   if (isOwnFault(error)) {
     // The flush at the walk's end sends no request, and must not be tried for ever all the same.
     const tried = Math.max(attempts, input.attemptsBefore + 1)
@@ -63,6 +67,16 @@ export function fateOf(input: FateInput): Fate {
     return { kind: 'later', readyAt: now + backoffMs(settings, attempts, input.jitter), attempts }
   }
   return { kind: 'bug' }
+}
+
+/** Pauses doubled before a refused flush is tried again: its parents are being loaded meanwhile. */
+const parentPause = 4
+
+/** While the parents are still to be loaded, waiting for them is free; afterwards a task that lacks one must end dead, where it is seen. */
+function parentFate({ attemptsBefore, hasOpenParent, settings, now, jitter }: FateInput): Fate {
+  const attempts = attemptsBefore + (hasOpenParent === true ? 0 : 1)
+  if (hasOpenParent !== true && attempts >= settings.attempts) return { kind: 'dead', attempts }
+  return { kind: 'later', readyAt: now + backoffMs(settings, attempts + parentPause - 1, jitter), attempts }
 }
 
 /**

@@ -71,6 +71,11 @@ export class Flusher {
     }
   }
 
+  /** The walk stands elsewhere without a page: the next flush says so. */
+  moveTo(walk: Walk): void {
+    this.#walk = walk
+  }
+
   #empty(): Batch {
     const batch = this.#batch
     this.#batch = this.#deps.table.newBatch(this.#deps.partition)

@@ -23,14 +23,16 @@ export interface Concluded {
 /** The outcome of a task whose walk ended, or broke off with an error. */
 export function concludeTask(lease: Lease, end: TaskEnd, context: EndContext): Concluded {
   const attemptsBefore = end.hasProgress ? 0 : lease.task.attempts
-  const base = { lease, progress: end.progress, attempts: attemptsBefore, workedMs: context.workedMs }
+  const split = end.split === undefined ? {} : { split: end.split }
+  const base = { lease, progress: end.progress, attempts: attemptsBefore, workedMs: context.workedMs, ...split }
   if (end.error === null) {
     return { outcome: { ...base, attempts: 0, kind: 'done', proof: end.proof ?? 'unproven' }, fate: null }
   }
   const { settings, now, jitter, parkedUntil } = context
+  const { hasOpenParent = false } = end
   const hasSpent = end.sent > 0
-  const fate = fateOf({ error: end.error, attemptsBefore, hasSpent, settings, now, jitter, parkedUntil })
-  const said = describe(end.error)
+  const fate = fateOf({ error: end.error, attemptsBefore, hasSpent, hasOpenParent, settings, now, jitter, parkedUntil })
+  const said = withNote(describe(end.error), fate.kind === 'dead' ? end.note : undefined)
   switch (fate.kind) {
     case 'later':
       return { outcome: { ...base, kind: 'later', readyAt: fate.readyAt, attempts: fate.attempts, ...said }, fate }
@@ -48,6 +50,10 @@ export function concludeTask(lease: Lease, end: TaskEnd, context: EndContext): C
     case 'database':
       return { outcome: { ...base, kind: 'released' }, fate }
   }
+}
+
+function withNote<T extends { readonly hint: string | null }>(said: T, note: string | undefined): T {
+  return note === undefined ? said : { ...said, hint: said.hint === null ? note : `${said.hint}; ${note}` }
 }
 
 /** Gives a lease back unspent, with what the queue knew of it. */

@@ -10,6 +10,7 @@ import {
   StoppedError,
   TerminalError,
 } from '../domain/errors.js'
+import { isSamePage, type PageOfWalk } from '../domain/page-task.js'
 import type { Partition } from '../domain/partition.js'
 import type {
   Checkpoint,
@@ -27,19 +28,33 @@ import type {
 } from '../domain/ports.js'
 import { mayPrune, pruneScope } from '../domain/prune.js'
 import type { Source, Stream } from '../domain/source-model.js'
-import type { Lease, Progress, Proof } from '../domain/task.js'
-import { isOwnFault } from './fate.js'
+import type { Lease, Progress, Proof, SplitTasks } from '../domain/task.js'
+import { fateOf, isOwnFault } from './fate.js'
 import { Flusher } from './flusher.js'
 import { linkAbort } from './linked-abort.js'
+import {
+  isPageFault,
+  mayPassOver,
+  type Passing,
+  pageMoved,
+  passPage,
+  splitOf,
+  splitTasksOf,
+  walkBehind,
+  walkNote,
+} from './pass-over.js'
 import { endOfWalk } from './prune.js'
 import { freshWalk, hasShrunk, proofOf, sourceLoop, walkAfter, walkToGoOn } from './walk.js'
 
 export interface TaskDeps {
   readonly source: Source
   readonly stream: Stream
+  /** The whole partition, also where the task is for a page of it. */
   readonly partition: Partition
   /** `YYYY-MM-DD` in the workspace's zone. */
   readonly today: string
+  /** The one page that the task asks for; null: the whole partition. */
+  readonly page: PageOfWalk | null
   readonly table: StreamTable
   readonly client: SourceClient
   readonly destination: Destination
@@ -68,6 +83,12 @@ export interface TaskEnd {
   readonly fresh: number
   /** Rows of the partition's last proven walk, where this one ended unproven with far fewer; null otherwise. */
   readonly shrunkFrom: number | null
+  /** Pages that its walk passed over. */
+  readonly split?: SplitTasks | undefined
+  /** What becomes of the walk, for an operator who reads why the task died. */
+  readonly note?: string | undefined
+  /** Of a flush that was refused for a missing parent: what fills the parent's table still has tasks to do. */
+  readonly hasOpenParent?: boolean
 }
 
 /** Connection losses in a row, without a flush between, before the database counts as gone. */
@@ -84,6 +105,8 @@ export async function runTask(lease: Lease, opened: Checkpoint, deps: TaskDeps):
   const requestsBefore = Math.max(lease.task.requests, opened.requests)
   const end = (error: unknown): TaskEnd => ({
     error,
+    split: splitTasksOf(checkpoint.walk, deps.partition),
+    note: error === null ? undefined : walkNote(error, checkpoint.walk, deps.stream),
     proof: checkpoint.proof,
     progress: progressOf(checkpoint, requestsBefore + sent),
     sent,
@@ -96,7 +119,15 @@ export async function runTask(lease: Lease, opened: Checkpoint, deps: TaskDeps):
     const before = checkpoint.sequence
     let run: TaskRun | null = null
     try {
-      run = new TaskRun(checkpoint, deps, { countRequest, requests: () => requestsBefore + sent })
+      run = new TaskRun(checkpoint, deps, {
+        countRequest,
+        requests: () => requestsBefore + sent,
+        wouldDie: (error, sequence) => {
+          const attemptsBefore = sequence > opened.sequence ? 0 : lease.task.attempts
+          const { settings } = deps.stream
+          return fateOf({ error, attemptsBefore, hasSpent: sent > 0, settings, now: 0, jitter: 0 }).kind === 'dead'
+        },
+      })
       await run.toTheEnd()
       checkpoint = run.checkpoint
       return end(null)
@@ -138,6 +169,8 @@ interface RequestCounter {
   readonly countRequest: () => void
   /** Requests of the task in all leases. */
   readonly requests: () => number
+  /** Whether the task would be given up for this error, with the ledger at this sequence. */
+  readonly wouldDie: (error: unknown, sequence: number) => boolean
 }
 
 /** One for all tasks: an abort without a reason makes a DOMException with a stack each time. */
@@ -150,11 +183,14 @@ class TaskRun {
   readonly #flusher: Flusher
   #walk: Walk
   #lastCount: SourceCount | null = null
+  /** Failed pages, while it is not known whether a page behind them answers. */
+  #passing: Passing | null = null
 
   constructor(checkpoint: Checkpoint, deps: TaskDeps, counter: RequestCounter) {
     this.#deps = deps
     this.#counter = counter
     this.#walk = walkToGoOn(checkpoint, deps.stream, { id: deps.uuid(), now: deps.clock.now() })
+    if (deps.page !== null && !isSamePage(deps.page, this.#walk)) throw pageMoved(deps.stream, deps.page)
     this.#flusher = new Flusher(checkpoint, this.#walk, {
       table: deps.table,
       partition: deps.partition,
@@ -182,7 +218,49 @@ class TaskRun {
     } while (!(await this.#finish()))
   }
 
+  /** To the end of the walk, over pages that always fail. */
   async #readPages(): Promise<void> {
+    for (;;) {
+      try {
+        await this.#readOn()
+        return
+      } catch (error) {
+        if (!(await this.#passOver(error)))
+          throw this.#passing !== null && isPageFault(error) ? this.#passing.error : error
+      }
+    }
+  }
+
+  /** True where the walk goes on behind the page that failed. */
+  async #passOver(error: unknown): Promise<boolean> {
+    const { stream, client, page } = this.#deps
+    if (page !== null || !isPageFault(error) || this.#deps.signal.aborted) return false
+    if (this.#passing === null && !this.#counter.wouldDie(error, this.checkpoint.sequence)) return false
+    if (!mayPassOver(this.#walk, this.#passing)) return false
+    const passed = client.passOver(stream, this.#passing?.next ?? this.#walk.cursor)
+    if (passed === null) return false
+    this.#passing = passPage(this.#passing, passed, error)
+    if (passed.next !== null) return true
+    return await this.#endBehind(this.#passing)
+  }
+
+  /** Behind the last page there is none to show that the source answers: its count does. */
+  async #endBehind(passing: Passing): Promise<boolean> {
+    try {
+      if ((await this.#deps.client.count(this.#walkStart())).count === null) return false
+    } catch (error) {
+      if (error instanceof TerminalError || error instanceof SourceUnavailable) return false
+      throw error
+    }
+    const pages = this.#walk.pages + passing.pages.length
+    this.#notePassed(passing)
+    this.#walk = { ...walkBehind(this.#walk, passing), cursor: null, pages }
+    this.#flusher.moveTo(this.#walk)
+    return true
+  }
+
+  async #readOn(): Promise<void> {
+    if (this.#walk.pages > 0 && this.#walk.cursor === null) return
     const stop = linkAbort(this.#deps.signal)
     const pages = this.#deps.client.walk({ ...this.#walkStart(), signal: stop.signal })
     try {
@@ -216,10 +294,13 @@ class TaskRun {
   }
 
   async #take(page: Page): Promise<void> {
+    const passing = this.#passing
     const fields = await this.#flusher.add(page, (digest) => {
-      this.#walk = walkAfter(this.#walk, page, digest)
+      const walk = passing === null ? this.#walk : walkBehind(this.#walk, passing)
+      this.#walk = walkAfter(walk, page, digest)
       return this.#walk
     })
+    if (passing !== null) this.#notePassed(passing)
     this.#lastCount = page.count ?? this.#lastCount
     if (fields.length > 0) this.#deps.onUnknownFields(fields)
     if (this.#walk.pages > this.#deps.stream.settings.maxPages) throw tooManyPages(this.#deps.stream)
@@ -227,11 +308,22 @@ class TaskRun {
     if (this.#deps.signal.aborted && page.next !== null) throw new StoppedError()
   }
 
+  #notePassed({ pages }: Passing): void {
+    this.#passing = null
+    const { stream, partition, log } = this.#deps
+    const name = `${stream.source}.${stream.name}`
+    for (const { number, code, message } of pages) {
+      log('warn', 'page split off', { stream: name, partition, page: number, code, message })
+    }
+  }
+
   /** False: the walk begins again. */
   async #finish(): Promise<boolean> {
-    const { stream } = this.#deps
-    if (mayPrune(stream)) return await this.#finishMirror()
-    if (stream.count.length === 0) {
+    const { stream, page } = this.#deps
+    // A page alone, and a walk without one, are compared with no count.
+    const isPart = page !== null || splitOf(this.#walk).length > 0
+    if (mayPrune(stream)) return await this.#finishMirror(isPart)
+    if (stream.count.length === 0 || isPart) {
       await this.#flusher.finish('unproven', null)
       return true
     }
@@ -258,11 +350,11 @@ class TaskRun {
   }
 
   /** The end of a walk that may delete: it knows every key it brought, so a repeat shows wherever it came. */
-  async #finishMirror(): Promise<boolean> {
+  async #finishMirror(isPart: boolean): Promise<boolean> {
     const { stream, destination, table, partition } = this.#deps
     const checkpoint = await this.#flusher.drain()
     const walk = checkpoint.walk ?? this.#walk
-    const atEnd = stream.count.length === 0 ? null : await this.#countAtEnd()
+    const atEnd = stream.count.length === 0 || isPart ? null : await this.#countAtEnd()
     const walked = await destination.walked(checkpoint, table, partition)
     const counted = proofOf({ ...walk, distinct: walked.distinct }, atEnd)
     const proof = counted === 'proven' && walked.hasUnreadable ? 'unproven' : counted
@@ -322,8 +414,10 @@ class TaskRun {
   }
 
   #walkStart(): WalkStart {
-    const { source, stream, partition, deadlineAt, maxWaitMs, signal } = this.#deps
-    const { cursor, pages, received } = this.#walk
+    const { source, stream, partition, page, deadlineAt, maxWaitMs, signal } = this.#deps
+    const { received } = this.#walk
+    const cursor = this.#passing === null ? this.#walk.cursor : this.#passing.next
+    const pages = this.#walk.pages + (this.#passing?.pages.length ?? 0)
     const loop = sourceLoop(this.#walk)
     const onRequest = this.#counter.countRequest
     return {
@@ -331,6 +425,7 @@ class TaskRun {
       stream,
       partition,
       cursor,
+      ...(page === null ? {} : { page }),
       loop,
       pages,
       received,

@@ -22,6 +22,8 @@ export class Run {
   done = 0
   retrying = 0
   rows = 0
+  /** Held rows that went in because their parent came. */
+  putBack = 0
   /** Tasks claimed so far, against `--max-tasks`. */
   claimed = 0
   failure: Error | null = null

@@ -3,11 +3,13 @@
  * leases between claim and settle. If the process dies, the next run reclaims them, and the ledger says what was promoted.
  */
 import type { Parking } from '../domain/controls.js'
-import { InvariantError, StoppedError, TerminalError } from '../domain/errors.js'
+import { InvariantError, ParentMissing, StoppedError, TerminalError } from '../domain/errors.js'
+import { pageOfTask, wholePartition } from '../domain/page-task.js'
 import type { Checkpoint, Destination, SourceClient, StreamTable, TaskFilter } from '../domain/ports.js'
 import type { SelectedStream } from '../domain/selection.js'
 import type { StreamSettings } from '../domain/source-model.js'
 import type { Lease, Outcome, Progress } from '../domain/task.js'
+import { childrenOf } from '../domain/waiting.js'
 import { asError, describe, type Fate } from './fate.js'
 import { type LinkedAbort, linkAbort } from './linked-abort.js'
 import { concludeTask, progressOf, released } from './outcome.js'
@@ -15,11 +17,13 @@ import type { Run } from './run.js'
 import { runTask, type TaskEnd } from './run-task.js'
 import { SourceGate } from './source-gate.js'
 import type { WorkerDeps, WorkerOptions } from './types.js'
+import type { WaitingRows } from './waiting-rows.js'
 
 export interface LoopDeps extends WorkerDeps {
   readonly run: Run
   readonly destination: Destination
   readonly client: SourceClient
+  readonly waiting: Pick<WaitingRows, 'moved'>
 }
 
 /** Wait at most this long for a closed budget, where the run is not to wait until the queue is empty. */
@@ -247,8 +251,9 @@ export class SourceLoop {
       ...this.#deps,
       source: entry.selected.source,
       stream: entry.selected.stream,
-      partition: lease.task.partition,
       today: this.#options.today,
+      partition: wholePartition(lease.task.partition),
+      page: pageOfTask(lease.task.partition),
       table: entry.table,
       signal: stop.signal,
       deadlineAt: this.#run.deadlineAt,
@@ -256,6 +261,7 @@ export class SourceLoop {
       onProgress: (progress) => {
         this.#run.flushed += 1
         this.#gate?.noteAnswer()
+        this.#deps.waiting.moved(entry.selected.stream)
         this.#progress.set(lease.task.id, { lease, progress })
         this.#deps.onEvent({ type: 'progress', task: lease.task, progress })
       },
@@ -265,7 +271,8 @@ export class SourceLoop {
     })
     const workedMs = this.#deps.clock.monotonic() - startedAt
     const parking = (await this.#gate?.end(end)) ?? null
-    this.#conclude(lease, end, { workedMs, parking })
+    const hasOpenParent = end.error instanceof ParentMissing && (await this.#hasOpenParent(entry.selected))
+    this.#conclude(lease, { ...end, hasOpenParent }, { workedMs, parking })
     await this.#obeyGate()
   }
 
@@ -280,6 +287,16 @@ export class SourceLoop {
     for (const { stream, stop } of this.#stops.values()) {
       if (!allowed.streams.includes(stream)) stop.abort(new StoppedError('its source or stream is paused or parked'))
     }
+  }
+
+  /** What fills the tables that this stream refers to still has tasks to do. */
+  async #hasOpenParent({ source, stream }: SelectedStream): Promise<boolean> {
+    const parents = Object.values(source.streams).filter(
+      (one) => one.name !== stream.name && childrenOf(one, [stream]).length > 0,
+    )
+    const streams = parents.map(({ name }) => ({ source: source.name, stream: name }))
+    const filter = { streams, partitions: {} }
+    return (await this.#deps.queue.tasks({ states: ['ready', 'leased'], filter, limit: 1 })).length > 0
   }
 
   #reportUnknownFields(stream: string, fields: readonly string[]): void {

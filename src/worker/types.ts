@@ -76,6 +76,8 @@ export interface WorkerReport {
   /** Walks that ended unproven because they brought far fewer rows than the partition's last proven walk (`max_shrink`). */
   readonly shrunk: readonly { readonly task: Task; readonly received: number; readonly before: number }[]
   readonly retrying: number
+  /** Rows that waited for their parent and went into their table. */
+  readonly putBack: number
   /** Streams that could not be worked on because their definition does not fit (exit 2). */
   readonly refused: readonly { readonly source: string; readonly stream: string | null; readonly error: Error }[]
   /** Sources whose budget is closed, and until when (Unix ms). */

@@ -6,11 +6,13 @@ import { noControls } from '../domain/controls.js'
 import { BackfillError, DestinationUnavailable, StoppedError } from '../domain/errors.js'
 import type { BackfillPlan, Destination, NewTask, StreamTable, TaskFilter } from '../domain/ports.js'
 import type { SelectedStream } from '../domain/selection.js'
+import type { Stream } from '../domain/source-model.js'
 import { CappedBudget } from './capped-budget.js'
 import { asError } from './fate.js'
 import { Run } from './run.js'
 import { type LoopDeps, SourceLoop } from './source-loop.js'
 import type { WorkerDeps, WorkerOptions, WorkerReport } from './types.js'
+import { WaitingRows } from './waiting-rows.js'
 import { heldBackText, workableAt, workableStreams } from './workable.js'
 
 const heartbeatMs = 2000
@@ -160,17 +162,39 @@ function totalsOf(run: Run, deps: WorkerDeps): { requests: number; done: number;
 async function work(run: Run, options: WorkerOptions, deps: WorkerDeps): Promise<void> {
   const { destination, client } = await deps.open(deps.budget)
   try {
-    const loopDeps: LoopDeps = { ...deps, run, destination, client }
+    const waiting = new WaitingRows(streamsOf(options), { ...deps, run, destination })
+    const loopDeps: LoopDeps = { ...deps, run, destination, client, waiting }
     const tables = new Map<SelectedStream, StreamTable>()
-    let claimed: number
-    do {
-      claimed = run.claimed
-      await openTables(run, options, { ...deps, destination, tables })
-      await Promise.all(loopsOf(run, options, { ...loopDeps, tables }).map((loop) => loop.work()))
-    } while (await waitForMore(run, options, { ...deps, hasClaimed: run.claimed > claimed }))
+    await whileWatching(waiting, async () => {
+      let claimed: number
+      do {
+        claimed = run.claimed
+        await openTables(run, options, { ...deps, destination, tables })
+        await Promise.all(loopsOf(run, options, { ...loopDeps, tables }).map((loop) => loop.work()))
+      } while (await waitForMore(run, options, { ...deps, hasClaimed: run.claimed > claimed }))
+    })
+    await waiting.finish()
   } finally {
     await client.close()
     await destination.close()
+  }
+}
+
+/** All streams of the sources at work, those of this run as it was asked to treat them. */
+function streamsOf(options: WorkerOptions): readonly Stream[] {
+  const own = options.streams.map(({ stream }) => stream)
+  const all = options.streams.flatMap(({ source }) => Object.values(source.streams))
+  return [...new Map([...all, ...own].map((stream) => [`${stream.source}.${stream.name}`, stream])).values()]
+}
+
+async function whileWatching(waiting: WaitingRows, work: () => Promise<void>): Promise<void> {
+  const stop = new AbortController()
+  const watching = waiting.watch(stop.signal)
+  try {
+    await work()
+  } finally {
+    stop.abort()
+    await watching
   }
 }
 
@@ -306,6 +330,7 @@ async function report(run: Run, options: WorkerOptions, deps: WorkerDeps): Promi
     differing: run.differing,
     shrunk: run.shrunk,
     retrying: run.retrying,
+    putBack: run.putBack,
     refused: run.refused,
     closed,
     parked: run.parked,

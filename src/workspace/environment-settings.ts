@@ -84,6 +84,7 @@ function overlayStream(stream: Stream, twins: Twins): Stream {
       ageMs: amount(twins, 'flush.age') ?? settings.flush.ageMs,
     },
     checksForeignKeys: twins.has('foreign_keys') ? twins.get('foreign_keys') === 'check' : settings.checksForeignKeys,
+    missingParent: missingParents.find((known) => known === twins.get('missing_parent')) ?? settings.missingParent,
     maxPages: amount(twins, 'max_pages') ?? settings.maxPages,
     maxAnswerBytes: amount(twins, 'max_answer_bytes') ?? settings.maxAnswerBytes,
     maxWalkAgeMs: amount(twins, 'max_walk_age') ?? settings.maxWalkAgeMs,
@@ -91,9 +92,11 @@ function overlayStream(stream: Stream, twins: Twins): Stream {
   return { ...stream, everyMs: amount(twins, 'every') ?? stream.everyMs, settings: overlaid }
 }
 
+const missingParents = ['wait', 'reject', 'refuse'] as const
 const wordsOf: Readonly<Record<string, readonly string[]>> = {
   log_level: ['debug', 'info', 'warn', 'error'],
   foreign_keys: ['check', 'off'],
+  missing_parent: missingParents,
 }
 
 function readTwin(setting: Setting, text: string): number | string | null {

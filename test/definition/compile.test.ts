@@ -34,7 +34,8 @@ streams:
       entities: { type: jsonb, from: entities_json, parse: json }
       changed_at: timestamptz
       friend_id: bigint
-    references: { friend_id: users.id }
+    references: { friend_id: { to: users.id, missing_parent: refuse } }
+    missing_parent: reject
     disposition: mirror
     extras: extra
     unstorable_text: strip
@@ -65,7 +66,7 @@ describe('a definition in YAML', () => {
 
   it('takes camelCase as well, with the same result', () => {
     const camel = yaml.replaceAll(
-      /(?<=[{,\s])(base_url|verify_share|used_size|page_size|exact_below|unstorable_text|foreign_keys|max_walk_age):/g,
+      /(?<=[{,\s])(base_url|verify_share|used_size|page_size|exact_below|unstorable_text|foreign_keys|missing_parent|max_walk_age):/g,
       (key) => key.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase()),
     )
     expect(camel).toContain('baseUrl')
@@ -117,6 +118,7 @@ describe('defaults', () => {
       backoffMs: 5000,
       flush: { rows: 10_000, bytes: 8_388_608, ageMs: 1000 },
       checksForeignKeys: true,
+      missingParent: 'wait',
       maxPages: 1_000_000,
       maxAnswerBytes: 67_108_864,
       maxWalkAgeMs: 604_800_000,

@@ -124,6 +124,10 @@ const inStream: readonly (readonly [yaml: string, mistake: string])[] = [
   ],
   ['references: { id: users }', 'streams.users.references.id  expected stream.column, like users.id, found "users"'],
   [
+    'references: { id: { to: users.id, missing_parent: skip } }',
+    'streams.users.references.id.missing_parent  expected one of wait, reject, refuse, found "skip"',
+  ],
+  [
     'references: { id: users.nam }',
     'streams.users.references.id  expected a column name, found "nam" (did you mean "name")',
   ],

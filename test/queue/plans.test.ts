@@ -7,6 +7,7 @@ import { claimStatements } from '../../src/queue/claim.js'
 import { countStatements } from '../../src/queue/counts.js'
 import { enqueueStatements } from '../../src/queue/enqueue.js'
 import { settleStatements } from '../../src/queue/settle.js'
+import { splitStatements } from '../../src/queue/split.js'
 import { openTemporaryQueue, type TemporaryQueue } from './open-temporary.js'
 import { claimOf, later, seed, userTasks } from './queue-conformance.js'
 
@@ -16,6 +17,8 @@ const expected: Readonly<Record<string, string>> = {
   taskClaimable: 'task_claimable_by_priority',
   taskSuspect: 'task_suspect_by_priority',
   taskCurrent: 'task_current_by_partition',
+  pageTaskCurrent: 'task_current_by_partition',
+  pageTasks: 'task_current_by_partition',
   roundDue: 'task_done_by_finish',
   doneLast: 'task_done_by_finish',
   waitingFirst: 'task_waiting_by_ready_at',
@@ -52,6 +55,7 @@ describe('query plans', () => {
     ...claimStatements,
     ...settleStatements,
     ...enqueueStatements,
+    ...splitStatements,
     ...countStatements,
     ...bookingStatements,
     ...gateStatements,

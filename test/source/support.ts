@@ -185,6 +185,7 @@ export function streamOf(parts: StreamParts = {}): Stream {
       backoffMs: 5000,
       flush: { rows: 10_000, bytes: 8 << 20, ageMs: 1000 },
       checksForeignKeys: true,
+      missingParent: 'wait',
       maxPages: 1000,
       maxAnswerBytes: 1 << 20,
       maxWalkAgeMs: 86_400_000,

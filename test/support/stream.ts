@@ -11,6 +11,7 @@ export const settings: StreamSettings = {
   backoffMs: 5_000,
   flush: { rows: 10_000, bytes: 8 * 1024 * 1024, ageMs: 1_000 },
   checksForeignKeys: true,
+  missingParent: 'wait',
   maxPages: 1_000,
   maxAnswerBytes: 64 * 1024 * 1024,
   maxWalkAgeMs: 86_400_000,

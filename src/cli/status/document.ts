@@ -72,6 +72,10 @@ function streamDocument(status: StreamStatus): unknown {
     median_task_ms: counts.medianWorkedMs,
     next_due_at: utc(counts.nextDueAt),
     finish: finishDocument(status.finish),
+    held:
+      status.held === null
+        ? null
+        : { waiting: status.held.waiting, rejected: status.held.rejected, counted_at: utc(status.held.countedAt) },
   }
 }
 

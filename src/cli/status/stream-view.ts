@@ -2,7 +2,7 @@
 import type { StatusReport, StreamStatus } from '../../status/types.js'
 import { renderColumns } from '../columns.js'
 import type { Ink } from '../ink.js'
-import { count, duration, percent, wrap } from '../text.js'
+import { count, duration, percent, plural, wrap } from '../text.js'
 import { clockText } from '../zone.js'
 import type { Look } from './view.js'
 
@@ -61,7 +61,7 @@ function whole(text: string): string {
   return text.replaceAll(' ', '\u00a0')
 }
 
-function facts({ counts }: StreamStatus): readonly string[] {
+function facts({ counts, held: heldNow }: StreamStatus): readonly string[] {
   const { received, created, updated, unchanged, held } = counts.totals
   const parts = [
     `${count(created)} created`,
@@ -75,7 +75,14 @@ function facts({ counts }: StreamStatus): readonly string[] {
     ...(counts.unproven > 0 ? [`${count(counts.unproven)} done without a count to prove it`] : []),
   ]
   if (doubts.length > 0) lines.push(doubts.join(', '))
+  if (heldNow !== null && heldNow.waiting + heldNow.rejected > 0) lines.push(heldText(heldNow))
   return lines
+}
+
+/** The numbers of "held" above it count every time that a row was set aside; this one, what still is. */
+function heldText({ waiting, rejected }: NonNullable<StreamStatus['held']>): string {
+  const wait = waiting === 0 ? '' : `, ${count(waiting)} of them until their parent comes`
+  return `${plural(waiting + rejected, 'row is', 'rows are')} set aside now${wait}: "backfill status --held"`
 }
 
 /** `████████░░░░░░░░`: full only when all is done, empty only when nothing is. */

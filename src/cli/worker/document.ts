@@ -13,6 +13,7 @@ export function workerDocument(report: WorkerReport, exitCode: number): unknown 
     rows: report.rows,
     done: report.done,
     retrying: report.retrying,
+    put_back: report.putBack,
     died: report.died.map(({ task, code, message, hint }) => ({
       id: task.id,
       number: task.number,

@@ -13,6 +13,7 @@ export function summaryLines(report: WorkerReport, now: number): readonly string
       ? `Ended: ${clean(report.reason)}`
       : `${did}${retrying}; ended: ${clean(report.reason)}`,
   ]
+  if (report.putBack > 0) lines.push(`${plural(report.putBack, 'row')} that waited for a parent went in`)
   for (const { source, opensAt } of report.closed)
     lines.push(`The budget of ${source} is closed until ${clockText(opensAt, now)}`)
   if (report.nextDueAt !== null)

@@ -1,0 +1,67 @@
+/**
+ * Owns what a task for a single page is: a page of a numbered walk that always failed was split off, and its task has the walk's partition and two names more that
+ * no dimension can have. So it has a partition of its own in queue.db and in the ledger, and every replay computes the same one. Pure.
+ */
+import type { Partition } from './partition.js'
+
+/** A page that a walk passed over, as the walk's ledger row names it. */
+export interface SplitPage {
+  /** Of the walk, from 1. */
+  readonly number: number
+  /** Page number or offset, as it is asked for. */
+  readonly at: number
+  /** Why it was given up. */
+  readonly code: string
+  readonly message: string
+}
+
+/** The one page that a task asks for, and under which circumstances it is that page. */
+export interface PageOfWalk {
+  readonly number: number
+  readonly at: number
+  /** Rows per request of the walk; null: the source's own. */
+  readonly pageSize: number | null
+  /** Beginning of the hash of its request definition. */
+  readonly request: string
+}
+
+/** A page's own names among those of dimensions, which begin with a letter. In a sorted partition they come first. */
+const pageName = '#page'
+const walkName = '#walk'
+/** What the text of such a partition begins with, and no other's: a range of an index. */
+export const pageTaskRange = { from: `{"${pageName}"`, before: `{"${pageName}#` } as const
+const hashLength = 12
+
+/** The partition of a split page's task. */
+export function pageTaskPartition(
+  partition: Partition,
+  page: Pick<SplitPage, 'number' | 'at'>,
+  walk: { readonly pageSize: number | null; readonly requestHash: string },
+): Partition {
+  const size = walk.pageSize === null ? '' : ` size ${walk.pageSize}`
+  const request = walk.requestHash.slice(0, hashLength)
+  return { ...partition, [pageName]: String(page.number), [walkName]: `at ${page.at}${size} request ${request}` }
+}
+
+/** The page that a task of this partition asks for; null where it asks for the whole partition. */
+export function pageOfTask(partition: Partition): PageOfWalk | null {
+  const number = partition[pageName]
+  const match = /^at (\d+)(?: size (\d+))? request (\S*)$/.exec(partition[walkName] ?? '')
+  if (number === undefined || match === null) return null
+  const [, at = '', size, request = ''] = match
+  return { number: Number(number), at: Number(at), pageSize: size === undefined ? null : Number(size), request }
+}
+
+/** The partition without a page's own names. */
+export function wholePartition(partition: Partition): Partition {
+  if (partition[pageName] === undefined) return partition
+  return Object.fromEntries(Object.entries(partition).filter(([name]) => name !== pageName && name !== walkName))
+}
+
+/** False where the page is another one by now: rows per request or the request itself changed. */
+export function isSamePage(
+  page: PageOfWalk,
+  walk: { readonly pageSize: number | null; readonly requestHash: string },
+): boolean {
+  return page.pageSize === walk.pageSize && walk.requestHash.startsWith(page.request)
+}
