@@ -36,7 +36,7 @@ export interface Fault {
 export const later = (code: string, attempts = 1): Partial<BenchTask> => ({ state: 'ready', code, attempts })
 const dead = (code: string): Partial<BenchTask> => ({ state: 'dead', code })
 export const done = (proof: string): Partial<BenchTask> => ({ state: 'done', proof })
-const hang = () => new Promise<void>((resolve) => setTimeout(resolve, 3_000).unref())
+const hang = () => new Promise<void>((resolve) => setTimeout(resolve, 5_000).unref())
 const refuse =
   (headers: Record<string, string>): Bend =>
   (response) =>
@@ -50,7 +50,7 @@ const date = (ms: number): string => new Date(ms).toUTCString()
 
 export const wire: readonly Fault[] = [
   { name: 'a reset', bend: (response) => void response.socket?.destroy(), becomes: later('connection_lost'), exit: 0 },
-  { name: 'a hang before the answer', bend: hang, becomes: later('timeout'), exit: 0, says: /no answer after 400 ms/ },
+  { name: 'a hang before the answer', bend: hang, becomes: later('timeout'), exit: 0, says: /no answer after 1000 ms/ },
   {
     name: 'a hang inside the body',
     bend: async (response) => {
@@ -59,7 +59,7 @@ export const wire: readonly Fault[] = [
     },
     becomes: later('timeout'),
     exit: 0,
-    says: /half an answer after 400 ms/,
+    says: /half an answer after 1000 ms/,
   },
   {
     name: 'a body cut short of its length',
@@ -194,7 +194,7 @@ export const limits: readonly Fault[] = [
   {
     name: '429 with Retry-After 0, once',
     bend: (response, { nth }) => (nth === 1 ? void response.writeHead(429, { 'retry-after': '0' }).end() : undefined),
-    runs: [['--max-runtime', '10s']],
+    runs: [['--max-runtime', '30s']],
     becomes: done('proven'),
     exit: 0,
     heal: 'nothing',
