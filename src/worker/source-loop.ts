@@ -10,7 +10,7 @@ import type { SelectedStream } from '../domain/selection.js'
 import type { StreamSettings } from '../domain/source-model.js'
 import type { Lease, Outcome, Progress } from '../domain/task.js'
 import { childrenOf } from '../domain/waiting.js'
-import { asError, describe, type Fate } from './fate.js'
+import { asError, describe, type Fate, isOwnFault } from './fate.js'
 import { type LinkedAbort, linkAbort } from './linked-abort.js'
 import { concludeTask, progressOf, released } from './outcome.js'
 import type { Run } from './run.js'
@@ -28,6 +28,8 @@ export interface LoopDeps extends WorkerDeps {
 
 /** Wait at most this long for a closed budget, where the run is not to wait until the queue is empty. */
 const patienceMs = 120_000
+/** How long a task is left alone whose ledger row somebody holds; the server gives an idle transaction up after about two minutes. */
+const lockedMs = 60_000
 /** Progress and outcomes reach queue.db this often. */
 const tickMs = 1000
 
@@ -44,6 +46,8 @@ export class SourceLoop {
   readonly #progress = new Map<string, { readonly lease: Lease; readonly progress: Progress }>()
   #outcomes: Outcome[] = []
   #isSuspectRunning = false
+  /** The task that was asked for last, alone, was locked. */
+  #isLockedOut = false
   /** Stops one task, for what the queue says of it. */
   readonly #stops = new Map<string, { readonly stream: string; readonly stop: LinkedAbort }>()
   /** Wakes whoever waits for the next end of a task. */
@@ -163,17 +167,20 @@ export class SourceLoop {
       return await this.#deps.destination.openTasks(leases)
     } catch (error) {
       // One task's own fault: each is then asked for alone.
-      if (error instanceof TerminalError) return new Map()
+      if (error instanceof TerminalError || isOwnFault(error)) return new Map()
       for (const lease of leases) this.#outcomes.push(released(lease))
       throw error
     }
   }
 
-  /** Asks for a task that its neighbours' answer left out: its ledger row is another task's, and alone the ledger says so. */
+  /** Asks for a task that its neighbours' answer left out: its ledger row is another task's, or locked, and alone the ledger says so. */
   async #openAlone(lease: Lease): Promise<Checkpoint | null> {
     try {
-      return (await this.#deps.destination.openTasks([lease])).get(lease.task.id) ?? null
+      const opened = await this.#deps.destination.openTasks([lease])
+      this.#isLockedOut = false
+      return opened.get(lease.task.id) ?? null
     } catch (error) {
+      if (isOwnFault(error)) return this.#putOff(lease, error)
       if (!(error instanceof TerminalError)) throw error
       const end = {
         error,
@@ -188,6 +195,20 @@ export class SourceLoop {
       this.#conclude(lease, end, { workedMs: 0, parking: null })
       return null
     }
+  }
+
+  /** A predecessor behind a dead network holds the task's row until the server gives it up; one task waits for that, not the run. */
+  #putOff(lease: Lease, error: unknown): null {
+    // The second in a row: it is not one task that is locked.
+    if (this.#isLockedOut) throw error
+    this.#isLockedOut = true
+    const readyAt = this.#deps.clock.now() + lockedMs
+    const unspent = { lease, progress: progressOf(lease), attempts: lease.task.attempts, workedMs: 0 }
+    const said = describe(error)
+    this.#outcomes.push({ ...unspent, kind: 'later', readyAt, ...said })
+    this.#run.retrying += 1
+    this.#deps.log('warn', 'task locked', { task: lease.task.id, code: said.code, message: said.message })
+    return null
   }
 
   async #exchange(limit: number, streams: readonly string[] = []): Promise<readonly Lease[]> {

@@ -183,16 +183,14 @@ describe('seed --force onto a running task', { timeout: 60_000 }, () => {
     await setup({ a: 95 })
     let isHolding = true
     api.before = async (_, page) => {
-      if (page === 4 && isHolding) await new Promise<void>((resolve) => setTimeout(resolve, 30_000).unref())
+      // Never answered: the old walk can end only by what the queue says of it.
+      if (page === 4 && isHolding) await new Promise<void>(() => {})
     }
     const worker = workspace.start('worker')
     await until(async () => (await hasLedger()) && (await ledgerRows('pages = 3')) === 1)
     expect(await workspace.run('seed', 'paged', '--force')).toMatchObject({ code: 0 })
     isHolding = false
-    const forcedAt = performance.now()
-    // The old walk waits in page 4 for half a minute: it ends as soon as the queue says that it is cancelled.
     expect(await worker.ended).toMatchObject({ code: 0 })
-    expect(performance.now() - forcedAt).toBeLessThan(20_000)
     expect(await workspace.run('worker')).toMatchObject({ code: 0 })
     await expect(workspace.query(`select count(*)::int as n from thing`)).resolves.toEqual([{ n: 95 }])
     const status = (await workspace.json('status')) as { streams: unknown[] }

@@ -3,6 +3,7 @@
  * `FIRE_FROM` and `FIRE_TO` try those of a part of the messages.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Started, until } from '../support/cli-workspace.js'
 import { measure, momentsIn, type Point, requestsIn, summary, tryPoint } from './kill-points.js'
 import { type Reference, startReference } from './reference.js'
 import { numberFrom } from './seeded.js'
@@ -31,5 +32,38 @@ describe('a worker killed at every message', () => {
     // In flight, or waiting for their flush: the page that was asked for ahead, and the one before it.
     const needed = requestsIn(messages)
     expect(points.filter(({ requests }) => requests > needed + 2)).toEqual([])
+  })
+})
+
+describe('a worker that dies behind a network that fell silent between merge and COMMIT', () => {
+  it('keeps that task from the next run until the server gives it up, and nothing else', {
+    timeout: 400_000,
+  }, async () => {
+    const { tap } = reference
+    const messages = await measure(reference)
+    const copied = messages.findIndex(({ label }) => label === 'CopyDone')
+    const commit = messages.find(({ number, label }) => number > copied && label === 'Query commit')
+    const run = await reference.open()
+    try {
+      const victim: { worker: Started | null } = { worker: null }
+      tap.begin(({ number }) => {
+        if (number !== commit?.number) return 'pass'
+        victim.worker?.child.kill('SIGKILL')
+        return 'freeze'
+      })
+      victim.worker = run.start('worker')
+      expect(await victim.worker.ended).toMatchObject({ signal: 'SIGKILL' })
+      tap.begin()
+      const next = run.start('worker', '--until-empty')
+      // Its neighbours are done while the server is still patient with the idle transaction: a little over two minutes.
+      await until(async () => (await run.doneTasks()) === 2, 120_000)
+      expect(await run.idleInTransaction()).toBe(1)
+      const ended = await next.ended
+      expect(ended.code, ended.stderr).toBe(0)
+      await run.expectExact()
+    } finally {
+      tap.thaw()
+      await run.close()
+    }
   })
 })

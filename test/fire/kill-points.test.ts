@@ -3,7 +3,7 @@
  * other deeds: a connection cut in the middle of a message, one that falls silent, one that is late.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Deed, measure, type Point, summary, tryPoint } from './kill-points.js'
+import { type Deed, measure, type Point, requestsIn, summary, tryPoint } from './kill-points.js'
 import { type Reference, startReference } from './reference.js'
 import { numberFrom, seededBy } from './seeded.js'
 import type { WireMessage } from './wire-tap.js'
@@ -31,17 +31,17 @@ function firstAfterCopy(isIt: (message: WireMessage) => boolean): number {
 describe('a worker killed at a message', { timeout: 120_000 }, () => {
   it('after COMMIT was sent and before its answer came', async () => {
     const number = firstAfterCopy(({ to, label }) => to === 'client' && label === 'CommandComplete COMMIT')
-    const { met, requests } = await tryPoint(reference, number)
+    const { met, asked } = await tryPoint(reference, number)
     expect(met?.label).toBe('CommandComplete COMMIT')
-    expect(requests).toBeGreaterThan(0)
+    // The first page is promoted, though nobody was told: the next one is asked for.
+    expect(asked[0]).toBe('GET /parents?size=4&page=2')
   })
 
   it('before COMMIT was sent', async () => {
-    const { met } = await tryPoint(
-      reference,
-      firstAfterCopy(({ label }) => label === 'Query commit'),
-    )
+    const number = firstAfterCopy(({ label }) => label === 'Query commit')
+    const { met, asked } = await tryPoint(reference, number)
     expect(met?.label).toBe('Query commit')
+    expect(asked[0]).toBe('GET /parents?size=4&page=1')
   })
 
   it('loses nothing and doubles nothing, wherever it was', async () => {
@@ -50,6 +50,8 @@ describe('a worker killed at a message', { timeout: 120_000 }, () => {
     const points: Point[] = []
     while (performance.now() < until) points.push(await tryPoint(reference, 1 + chance.below(messages.length)))
     console.log(summary(points, messages))
+    // In flight, or waiting for their flush: the page that was asked for ahead, and the one before it.
+    expect(points.filter(({ requests }) => requests > requestsIn(messages) + 2)).toEqual([])
   })
 })
 

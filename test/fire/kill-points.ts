@@ -14,6 +14,8 @@ export interface Point {
   readonly met: WireMessage | null
   /** Requests that reached the proxy in all runs of this point. */
   readonly requests: number
+  /** What the second run asked for: `GET /parents?size=4&page=1`. */
+  readonly asked: readonly string[]
   readonly ms: number
 }
 
@@ -67,6 +69,7 @@ export async function tryPoint(reference: Reference, number: number, deed: Deed 
       deed,
       met,
       requests: before + requestsIn(tap.messages),
+      asked: questionsIn(tap.messages),
       ms: Math.round(performance.now() - startedAt),
     }
   } finally {
@@ -90,8 +93,12 @@ export function momentsIn(messages: readonly WireMessage[]): readonly number[] {
 }
 
 export function requestsIn(messages: readonly WireMessage[]): number {
-  return messages.filter(({ channel, to, label }) => channel === 'api' && to === 'server' && label.startsWith('GET'))
-    .length
+  return questionsIn(messages).length
+}
+
+function questionsIn(messages: readonly WireMessage[]): readonly string[] {
+  const toApi = messages.filter(({ channel, to }) => channel === 'api' && to === 'server')
+  return toApi.map(({ label }) => label).filter((label) => label.startsWith('GET'))
 }
 
 /** The figures of the README's table. */

@@ -29,6 +29,10 @@ export interface ReferenceRun {
   start(...args: string[]): Started
   /** Runs a worker until the queue is empty. */
   drain(): Promise<Ran>
+  /** Connections that hold a transaction open without doing anything. */
+  idleInTransaction(): Promise<number>
+  /** Tasks that the ledger calls done. */
+  doneTasks(): Promise<number>
   /** The product's promise. */
   expectExact(): Promise<void>
   close(): Promise<void>
@@ -101,7 +105,7 @@ streams:
 function makeFolder(apiPort: number): string {
   const directory = realpathSync(mkdtempSync(join(tmpdir(), 'backfill-fire-')))
   mkdirSync(join(directory, 'sources'))
-  writeFileSync(join(directory, 'backfill.yaml'), 'database: $TEST_DATABASE\ntimezone: UTC\nmax_runtime: 2m\n')
+  writeFileSync(join(directory, 'backfill.yaml'), 'database: $TEST_DATABASE\ntimezone: UTC\nmax_runtime: 6m\n')
   writeFileSync(join(directory, 'sources/fire.yaml'), definition(apiPort))
   return directory
 }
@@ -123,6 +127,10 @@ async function openRun(template: string, tap: WireTap): Promise<ReferenceRun> {
     directory,
     database,
     start,
+    doneTasks: async () => (await query('select from backfill.ledger where done')).length,
+    idleInTransaction: async () =>
+      (await query(`select from pg_stat_activity where datname = current_database() and state = 'idle in transaction'`))
+        .length,
     drain: () => start('worker', '--until-empty').ended,
     expectExact: async () => {
       await expectExactlyOnce({ directory, query }, sites, {

@@ -14,6 +14,7 @@ describe('a worker that is killed again and again, over a source that fails', ()
     const say = (line: string) => console.log(line)
     const soaked = await soak({ chance, rows: 50_000, partitions: 60, pageSize: 50, kills, seconds, say })
     console.log(soakSummary(soaked))
-    if (Number.isFinite(kills)) expect(soaked.kills).toBeGreaterThanOrEqual(Math.min(kills, soaked.kills))
+    // Told a time, it may have ended before its kills.
+    if (!Number.isFinite(seconds)) expect(soaked.kills).toBeGreaterThanOrEqual(kills)
   })
 })

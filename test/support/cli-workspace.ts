@@ -115,7 +115,7 @@ export interface Exactness {
 
 /**
  * The product's promise: each source row is in the stable table exactly once, as the source has it, or held with its reason; delta tables are empty; the
- * ledger calls every walk done and its counts add up to what the source has; every task is done, none is leased, neither by the living nor by the dead.
+ * ledger calls every walk done and its counts add up to what the source has, with no page promoted twice; every task is done, none is leased, neither by the living nor by the dead.
  */
 export async function expectExactlyOnce(
   workspace: Drained,
@@ -158,6 +158,8 @@ async function expectLedger(workspace: Drained, rows: Readonly<Record<string, nu
   expect(await workspace.query('select task from backfill.ledger where not done')).toEqual([])
   const sums = 'created + updated + unchanged + held + duplicates'
   expect(await workspace.query(`select task from backfill.ledger where received <> ${sums}`)).toEqual([])
+  // No page was promoted twice: all that a task ever promoted is what its one walk did.
+  expect(await workspace.query('select task from backfill.ledger where received <> walk_received')).toEqual([])
   const walks = await workspace.query<{ what: string; received: string }>(
     `select distinct on (stream, partition) coalesce(partition::json ->> 'site', stream) as what, walk_received as received
      from backfill.ledger order by stream, partition, finished_at desc`,
