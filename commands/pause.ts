@@ -7,7 +7,7 @@ import { directoryIn, loadWorkspaceAt } from '../src/cli/workspace-command.js'
 export default class Pause extends BackfillCommand {
   static override summary = 'stop claiming tasks of a source or a stream'
   static override description =
-    'holds until it is resumed, or for as long as --for says, across runs. a worker at work notices within a few seconds: what its tasks have fetched is promoted, and they go back to ready at no cost.'
+    'holds until it is resumed, or for as long as --for says, across runs. a worker at work notices within a few seconds: what its tasks have fetched is promoted, and they go back to ready at no cost. verify and dry runs, which you start yourself, still ask.'
   static override examples = [
     '<%= config.bin %> <%= command.id %> acme',
     '<%= config.bin %> <%= command.id %> acme.users --for 2h --note "maintenance at acme"',

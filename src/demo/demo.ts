@@ -65,13 +65,16 @@ async function runSteps(commands: RealCommands, scene: Scene): Promise<number> {
 }
 
 /**
- * Until nothing is open: also the tasks that died when an earlier demo was killed and its service with it, and those that its worker still holds.
+ * Until nothing is open: also the tasks that died when an earlier demo was killed and its service with it, and those that its worker still holds. The source
+ * may have been parked then.
  * A look costs half a second of start-up, so there is none where it would show nothing new.
  */
 async function drain(commands: RealCommands, scene: Scene): Promise<number> {
   const here = ['civicband', '--workspace', scene.workspace]
   const before = scene.isFirst ? unknown : await lookAt(commands, scene)
   if (before.dead > 0) await commands.run(['retry', ...here, '--all'])
+  // A worker that outlived its demo met no service, and parked the source.
+  if (before.parked > 0) await commands.run(['resume', ...here])
   const giveUpAt = performance.now() + patienceMs
   for (;;) {
     const exitCode = await commands.run(['worker', ...here, '--until-empty'])
@@ -93,9 +96,11 @@ interface OpenTasks {
   /** Tasks that wait or run. */
   readonly open: number
   readonly dead: number
+  /** Sources that are left alone because they failed. */
+  readonly parked: number
 }
 /** After a first seed there is something to do, and nothing has died. */
-const unknown: OpenTasks = { open: 1, dead: 0 }
+const unknown: OpenTasks = { open: 1, dead: 0, parked: 0 }
 
 async function lookAt(commands: RealCommands, scene: Scene): Promise<OpenTasks> {
   const status = (await commands.read(['status', '--workspace', scene.workspace])) as StatusDocument | null
@@ -103,12 +108,14 @@ async function lookAt(commands: RealCommands, scene: Scene): Promise<OpenTasks> 
   return {
     open: streams.reduce((sum, stream) => sum + stream.ready + stream.leased, 0),
     dead: streams.reduce((sum, stream) => sum + stream.dead, 0),
+    parked: status?.parked.length ?? 0,
   }
 }
 
 /** What is used of `status --json`. */
 interface StatusDocument {
   readonly streams: readonly { readonly ready: number; readonly leased: number; readonly dead: number }[]
+  readonly parked: readonly unknown[]
 }
 
 function stillAtWork(open: number): TemporaryFailure {

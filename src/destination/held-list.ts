@@ -148,7 +148,7 @@ interface RecordRow
 }
 
 /** Since when `backfill.held` has the column `retried_at`. */
-const retriedSince = 2
+const retriedSince = 3
 
 async function readRows(connection: Connection, query: HeldQuery, version: number): Promise<readonly HeldRecord[]> {
   const { where, values } = selectionOf(query)

@@ -36,13 +36,13 @@ interface LedgerTaskRow {
   readonly is_newest: boolean
 }
 
-// Ids begin with the time of their making: their order is that in which the tasks were made.
+// A partition has one open task at a time, so the order of the last claims is that in which its tasks were made, by one clock: the server's.
 const ledgerCursor = `
 declare ledger_tasks no scroll cursor for
 select task, source, stream, partition, epoch, done, proof, claimed_at, moved_at, finished_at, pages, received, created, updated, unchanged, held, duplicates,
   requests, case when expected_trust = 'exact' then expected end as expected, cursor::text as cursor,
-  lead(task) over (partition by source, stream, partition order by task) is null as is_newest
-from backfill.ledger order by task`
+  lead(task) over (partition by source, stream, partition order by claimed_at, task) is null as is_newest
+from backfill.ledger order by claimed_at, task`
 
 /** @param run one piece of work on one connection, its failures as errors of ours */
 export function createLedgerReader(

@@ -72,6 +72,7 @@ from backfill.ledger l where l.task = $1`
 /** The others must have been walked to a proven end as well; of each its last such walk counts, and the one before for confirming. */
 const otherMoments = `with required as (
     select unnest($3::text[]) as partition union select l.partition from backfill.ledger l where l.source = $1 and l.stream = $2
+      and l.partition::jsonb ->> '#page' is null
   ), walks as (
     select l.partition, l.walk_since, row_number() over (partition by l.partition order by l.walk_since desc) as rank from backfill.ledger l
     where l.source = $1 and l.stream = $2 and l.done and l.proof = 'proven' and l.walk_since is not null and l.request_hash = $5

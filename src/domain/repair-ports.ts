@@ -27,7 +27,7 @@ export interface LedgerTask {
 
 /** The database's side. @throws as Destination. */
 export interface LedgerReader {
-  /** Every task of the ledger in the order of its creation, a thousand at a time, as of one moment. */
+  /** Every task of the ledger in the order of their claims, a thousand at a time, as of one moment. */
   eachLedgerTask(take: (tasks: readonly LedgerTask[]) => Promise<void>): Promise<void>
   /** Of these tasks, those that the ledger calls done. */
   doneTasks(ids: readonly string[]): Promise<ReadonlySet<string>>

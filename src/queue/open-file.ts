@@ -51,7 +51,7 @@ function statFile({ file }: QueueFile): Stats | null {
 
 function noQueue(file: string): ConfigError {
   return new ConfigError('no_queue', `open "${file}" found no queue`, {
-    hint: 'run "backfill seed …" or "backfill init"',
+    hint: 'run "backfill seed" to make one; where there was one, rebuild it with "backfill seed --from-ledger"',
   })
 }
 
@@ -211,7 +211,7 @@ function refuseForeign(db: Database.Database, file: string): void {
   const isEmpty = version === 0 && db.prepare('select count(*) from sqlite_schema').pluck().get() === 0
   if (id !== applicationId && !isEmpty) {
     throw new ConfigError('queue_foreign', `open "${file}" found a database of another program`, {
-      hint: 'move the file away, or set another workspace',
+      hint: 'move the file away, or set another workspace; where it was a queue, run "backfill seed --from-ledger" then',
     })
   }
   if (version > currentVersion) {

@@ -49,17 +49,22 @@ function classifySqliteError(file: string, error: unknown): unknown {
       })
     case 'SQLITE_NOTADB':
       return new ConfigError('queue_foreign', `open "${file}" found something that is not a queue`, {
-        hint: 'move the file away, or set another workspace',
+        hint: 'move the file away, or set another workspace; where it was a queue, run "backfill seed --from-ledger" then',
         context,
         cause: error,
       })
     case 'SQLITE_CORRUPT':
-      return new ConfigError('queue_corrupt', `read "${file}" found it damaged`, {
-        hint: 'put back a copy of it, or move it away and seed again: what Postgres holds stays',
-        context,
-        cause: error,
-      })
+      return damagedQueue(file, error)
     default:
       return new InvariantError(`run a statement on "${file}" was refused: ${error.message}`, { context, cause: error })
   }
+}
+
+/** Nothing in it can be trusted any more, and nothing of it is needed: the ledger knows what is loaded. */
+export function damagedQueue(file: string, cause: unknown): ConfigError {
+  return new ConfigError('queue_corrupt', `read "${file}" found it damaged`, {
+    hint: 'move it away with its -wal and -shm and run "backfill seed --from-ledger": what Postgres holds stays',
+    context: { file },
+    cause,
+  })
 }

@@ -3,8 +3,10 @@
  * Must not know: any table. A kill inside a transaction undoes it; what one returned from is on the disk.
  */
 import type { Database, Statement } from 'better-sqlite3'
+import { BackfillError, InvariantError } from '../domain/errors.js'
 import type { Clock } from '../domain/ports.js'
-import { guardSqlite } from './sqlite-errors.js'
+import { damagedQueue, guardSqlite } from './sqlite-errors.js'
+import { watchFile } from './watched-file.js'
 
 export interface Store {
   readonly clock: Clock
@@ -24,6 +26,18 @@ export function createStore(
 ): Store {
   const statements = new Map<string, Statement>()
   const transact = db.transaction((action: () => unknown) => action())
+  const checkFile = watchFile(options.file, options.clock)
+
+  /** What a damaged file makes of our code must not look like a bug of ours. */
+  function guard<T>(run: () => T): T {
+    checkFile()
+    try {
+      return guardSqlite(options.file, run)
+    } catch (error) {
+      const isOurs = error instanceof BackfillError && !(error instanceof InvariantError)
+      throw isOurs || isWhole(db) ? error : damagedQueue(options.file, error)
+    }
+  }
 
   function sql(text: string): Statement {
     let statement = statements.get(text)
@@ -38,7 +52,17 @@ export function createStore(
     clock: options.clock,
     timezone: options.timezone,
     sql,
-    write: <T>(action: () => T) => guardSqlite(options.file, () => transact.immediate(action) as T),
-    read: <T>(action: () => T) => guardSqlite(options.file, () => transact.deferred(action) as T),
+    write: <T>(action: () => T) => guard(() => transact.immediate(action) as T),
+    read: <T>(action: () => T) => guard(() => transact.deferred(action) as T),
+  }
+}
+
+/** Reads all of it: only for an error that nothing else explains. */
+function isWhole(db: Database): boolean {
+  try {
+    if (db.pragma('quick_check(1)', { simple: true }) !== 'ok') return false
+    return db.prepare('select 1 from task where not json_valid(partition) limit 1').get() === undefined
+  } catch {
+    return false
   }
 }

@@ -49,7 +49,7 @@ export class SourceLoop {
   /** The task that was asked for last, alone, was locked. */
   #isLockedOut = false
   /** Stops one task, for what the queue says of it. */
-  readonly #stops = new Map<string, { readonly stream: string; readonly stop: LinkedAbort }>()
+  readonly #stops = new Map<string, { readonly lease: Lease; readonly stop: LinkedAbort }>()
   /** Wakes whoever waits for the next end of a task. */
   #onEnd: () => void = () => undefined
 
@@ -267,7 +267,7 @@ export class SourceLoop {
       return
     }
     const stop = linkAbort(this.#run.signal)
-    this.#stops.set(lease.task.id, { stream: lease.task.stream, stop })
+    this.#stops.set(lease.task.id, { lease, stop })
     const end = await runTask(lease, checkpoint, {
       ...this.#deps,
       source: entry.selected.source,
@@ -305,8 +305,8 @@ export class SourceLoop {
     const held = this.#pending.filter(({ lease }) => !isAllowed(lease))
     this.#pending = this.#pending.filter(({ lease }) => isAllowed(lease))
     for (const { lease } of held) this.#outcomes.push(released(lease))
-    for (const { stream, stop } of this.#stops.values()) {
-      if (!allowed.streams.includes(stream)) stop.abort(new StoppedError('its source or stream is paused or parked'))
+    for (const { lease, stop } of this.#stops.values()) {
+      if (!isAllowed(lease)) stop.abort(new StoppedError('its source or stream is paused or parked'))
     }
   }
 
@@ -414,14 +414,21 @@ export class SourceLoop {
 
   async #report(): Promise<void> {
     if (this.#outcomes.length > 0) await this.#exchange(0)
-    for (const { lease, progress } of this.#progress.values()) {
-      const holds = await this.#deps.queue.renew(lease, progress)
+    for (const { lease, stop } of this.#stops.values()) {
       // Cancelled by `seed --force`, or fenced: its requests would be spent for nothing.
-      if (!holds) this.#stops.get(lease.task.id)?.stop.abort(new StoppedError('the task was cancelled'))
+      if (!(await this.#holds(lease))) stop.abort(new StoppedError('the task was cancelled'))
     }
     this.#progress.clear()
     await this.#gate?.tick()
     await this.#obeyGate()
+  }
+
+  /** Writes what is new of a task and says whether it is still ours; one that waits for a slow answer is only looked at. */
+  async #holds(lease: Lease): Promise<boolean> {
+    const fresh = this.#progress.get(lease.task.id)
+    if (fresh !== undefined) return this.#deps.queue.renew(lease, fresh.progress)
+    const [task] = await this.#deps.queue.tasks({ id: lease.task.id, limit: 1 })
+    return task?.state === 'leased' && task.epoch === lease.epoch
   }
 
   async #releasePending(): Promise<void> {

@@ -47,7 +47,10 @@ describe('queue.db', () => {
   })
 
   test.each(['write', 'read'] as const)('is not created by mode %s', (mode) => {
-    expect(refusal(mode)).toMatchObject({ code: 'no_queue', hint: 'run "backfill seed …" or "backfill init"' })
+    expect(refusal(mode)).toMatchObject({
+      code: 'no_queue',
+      hint: 'run "backfill seed" to make one; where there was one, rebuild it with "backfill seed --from-ledger"',
+    })
     writeFileSync(file, '')
     expect(refusal(mode)).toMatchObject({ code: 'no_queue' })
   })

@@ -30,6 +30,11 @@ describe('fateOf', () => {
     expect(fateOf({ ...input, error, attemptsBefore: 1 })).toMatchObject({ kind: 'later', attempts: 2 })
     expect(fateOf({ ...input, error, attemptsBefore: 2 })).toEqual({ kind: 'dead', attempts: 3 })
   })
+  it('spends no attempt and lets nobody die where the source is parked by it, and comes after the others', () => {
+    const error = new SourceUnavailable('timeout', 'm')
+    const parked = fateOf({ ...input, error, attemptsBefore: 2, parkedUntil: 300_000 })
+    expect(parked).toEqual({ kind: 'later', readyAt: 305_000, attempts: 2 })
+  })
   it('spends no attempt where no request was sent', () => {
     expect(fateOf({ ...input, error: new SourceUnavailable('dns', 'm'), hasSpent: false })).toMatchObject({
       kind: 'later',

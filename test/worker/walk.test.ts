@@ -51,8 +51,13 @@ describe('walkToGoOn', () => {
     ['a changed request', walk, makeStream({ requestHash: 'hash-2' })],
     ['a changed page size in a numbered walk', walk, makeStream({ settings: { ...stream.settings, pageSize: 50 } })],
     ['a walk older than allowed', walk, makeStream({ settings: { ...stream.settings, maxWalkAgeMs: 99_999 } })],
+    ['a walk that began in a far future', { ...walk, startedAt: fresh.now + stream.settings.maxWalkAgeMs + 1 }, stream],
   ])('begins anew after %s', (_, of, changed) => {
     expect(walkToGoOn(checkpoint(of), changed, fresh)).toMatchObject({ id: 'new', cursor: null, pages: 0, received: 0 })
+  })
+  it('goes on with a walk that began a little in the future: the clock was set back', () => {
+    const ahead = { ...walk, startedAt: fresh.now + 60_000 }
+    expect(walkToGoOn(checkpoint(ahead), stream, fresh)).toBe(ahead)
   })
   it('keeps a cursor walk although the page size changed', () => {
     const pagination = { kind: 'cursor', from: { path: ['next'] }, param: '_next', sizeParam: null } as const

@@ -39,6 +39,8 @@ type WorkerAsked = Asked<WorkerFlags>
 const unattendedRuntimeMs = 4 * 3_600_000
 /** A flush in flight may take its deadline of two minutes. */
 const graceMs = 180_000
+/** Heartbeats come every two seconds. */
+const secondLookMs = 5000
 /** A longer one fires at once. */
 const longestTimerMs = 2 ** 31 - 1
 
@@ -62,7 +64,14 @@ async function standAside(
   holder: { readonly pid: number } | null,
 ): Promise<number> {
   const queue = opened.keep(await openWorkspaceQueue(asked.workspace, 'read'), (one) => one.close())
-  const run = (await queue.runs(20)).find(({ command, finishedAt }) => command === 'worker' && finishedAt === null)
+  const sight = async () =>
+    (await queue.runs(20)).find(({ command, finishedAt }) => command === 'worker' && finishedAt === null)
+  let run = await sight()
+  if (run !== undefined && systemClock.now() - run.touchedAt > stuckAfterMs) {
+    // A machine that slept, or a clock that was set: a worker that is well shows it in a moment.
+    await systemClock.sleep(secondLookMs)
+    run = await sight()
+  }
   const pid = holder?.pid ?? run?.pid ?? null
   const who = pid === null ? 'another worker' : `worker ${pid}`
   const now = systemClock.now()
