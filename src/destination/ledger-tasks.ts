@@ -2,9 +2,10 @@
  * Owns what the ledger tells of all tasks at once, for a queue that was lost or put back from a copy (DESIGN.md §4.1). Reads only; the rows of one reading are
  * those of one moment.
  */
+import { pageTaskPartition, type SplitPage } from '../domain/page-task.js'
 import { parsePartitionKey } from '../domain/partition.js'
 import type { LedgerReader, LedgerTask } from '../domain/repair-ports.js'
-import type { Proof } from '../domain/task.js'
+import type { Proof, SplitTasks } from '../domain/task.js'
 import { type Connection, commit } from './connections.js'
 import { readIdentity } from './identity.js'
 import { parseExact } from './json-text.js'
@@ -33,6 +34,10 @@ interface LedgerTaskRow {
   readonly requests: string
   readonly expected: string | null
   readonly cursor: string | null
+  readonly split: string | null
+  readonly page_size: string | null
+  readonly request_hash: string | null
+  readonly walk_started_at: Date | null
   readonly is_newest: boolean
 }
 
@@ -40,7 +45,8 @@ interface LedgerTaskRow {
 const ledgerCursor = `
 declare ledger_tasks no scroll cursor for
 select task, source, stream, partition, epoch, done, proof, claimed_at, moved_at, finished_at, pages, received, created, updated, unchanged, held, duplicates,
-  requests, case when expected_trust = 'exact' then expected end as expected, cursor::text as cursor,
+  requests, case when expected_trust = 'exact' then expected end as expected, cursor::text as cursor, split::text as split, page_size,
+  request_hash, walk_started_at,
   lead(task) over (partition by source, stream, partition order by claimed_at, task) is null as is_newest
 from backfill.ledger order by claimed_at, task`
 
@@ -102,6 +108,18 @@ function toLedgerTask(row: LedgerTaskRow): LedgerTask {
     requests: Number(row.requests),
     expected: row.expected === null ? null : Number(row.expected),
     cursor: row.cursor === null ? null : parseExact(row.cursor),
+    split: splitOf(row),
     isNewest: row.is_newest,
+  }
+}
+
+function splitOf(row: LedgerTaskRow): SplitTasks | null {
+  if (row.split === null) return null
+  const walk = { pageSize: row.page_size === null ? null : Number(row.page_size), requestHash: row.request_hash ?? '' }
+  const partition = parsePartitionKey(row.partition)
+  const pages = JSON.parse(row.split) as readonly SplitPage[]
+  return {
+    partitions: pages.map((page) => pageTaskPartition(partition, page, walk)),
+    since: row.walk_started_at?.getTime() ?? 0,
   }
 }

@@ -1,7 +1,7 @@
 // The ports by which one store is mended from the other (DESIGN.md §4.1): the ledger's word on all tasks, and what the queue does with it.
 import type { Json } from './json.js'
 import type { Partition } from './partition.js'
-import type { Proof, Task, Totals } from './task.js'
+import type { Proof, SplitTasks, Task, Totals } from './task.js'
 
 /** A row of the ledger as the queue needs it to know the task again. Instants are Unix ms. */
 export interface LedgerTask {
@@ -21,6 +21,8 @@ export interface LedgerTask {
   /** The source's exact count; null where it gave none. */
   readonly expected: number | null
   readonly cursor: Json
+  /** Pages that its walk passed over: a task each. */
+  readonly split: SplitTasks | null
   /** No later task of its partition is in the ledger. */
   readonly isNewest: boolean
 }
@@ -75,6 +77,8 @@ export interface QueueRepair {
   judge(tasks: readonly LedgerTask[]): Promise<RestoreResult>
   /** Puts tasks back as the ledger has them; what the queue has already is left alone. Idempotent. */
   restore(backfillId: string, tasks: readonly LedgerTask[]): Promise<RestoreResult>
+  /** Makes the tasks for single pages that these tasks' walks passed over and that the queue lacks, once all tasks are restored. Idempotent. */
+  splitPages(tasks: readonly LedgerTask[]): Promise<void>
   /** Ids of tasks that the queue calls done, the newest of their partitions: the last finished first, or all by number after `after`. */
   lastDone(limit: number): Promise<readonly string[]>
   doneAfter(after: number, limit: number): Promise<readonly { readonly number: number; readonly id: string }[]>

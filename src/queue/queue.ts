@@ -16,7 +16,15 @@ import { bindDatabase, queueId, readMeta, writeMeta } from './meta.js'
 import { createNames } from './names.js'
 import { openQueueFile, type QueueFile } from './open-file.js'
 import { dismissTasks, reclaimTasks, retryTasks } from './reclaim.js'
-import { compareRuns, doneTasksAfter, judgeTasks, lastDone, reopenTasks, restoreTasks } from './repair.js'
+import {
+  compareRuns,
+  doneTasksAfter,
+  judgeTasks,
+  lastDone,
+  reopenTasks,
+  restoreTasks,
+  splitRestored,
+} from './repair.js'
 import { beginRun, endRun, lastRuns, touchRun } from './runs.js'
 import { type LateSettle, renewTask, settleTasks } from './settle.js'
 import { createStore, type Store } from './store.js'
@@ -119,6 +127,11 @@ function createQueue(store: Store, options: QueueOptions): Omit<OpenQueue, 'id' 
       judge: async (tasks) => store.read(() => judgeTasks(store, names, tasks)),
       restore: async (backfillId, tasks) =>
         change((tally) => restoreTasks(store, { backfillId, tasks }, { names, tally, dayOf })),
+      splitPages: async (tasks) => {
+        change((tally) => {
+          splitRestored(store, tasks, { names, tally, dayOf })
+        })
+      },
       lastDone: async (limit) => store.read(() => lastDone(store, limit)),
       doneAfter: async (after, limit) => store.read(() => doneTasksAfter(store, after, limit)),
       reopen: async (ids) => change((tally) => reopenTasks(store, ids, { names, tally, dayOf })),

@@ -5,6 +5,7 @@
 import { partitionKey } from '../domain/partition.js'
 import type { Contradiction, LedgerTask, RestoreCounts, RestoreResult, RestoreVerdict } from '../domain/repair-ports.js'
 import type { Names } from './names.js'
+import { makePageTasks } from './split.js'
 import type { Store } from './store.js'
 import type { Tally } from './tally.js'
 import { loadTask } from './task-row.js'
@@ -114,6 +115,15 @@ export function restoreTasks(
     return { task, judged: found }
   })
   return summarise(all)
+}
+
+/** Tasks for pages that were passed over and never claimed: only the walk's own row names them. */
+export function splitRestored(store: Store, tasks: readonly LedgerTask[], context: RepairContext): void {
+  for (const { id, split } of tasks) {
+    if (split === null) continue
+    const walked = store.sql(taskById).get(id) as { number: number; stream: number } | undefined
+    if (walked !== undefined) makePageTasks(store, { walked, split }, context)
+  }
 }
 
 interface Insertion {

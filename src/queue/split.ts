@@ -50,10 +50,18 @@ export function settleSplit(
   context: SplitContext,
 ): void {
   const { split } = outcome
-  if (split !== undefined)
-    for (const partition of split.partitions)
-      makePageTask(store, { walked, split, key: partitionKey(partition) }, context)
+  if (split !== undefined) makePageTasks(store, { walked, split }, context)
   if (outcome.kind === 'done') cancelOvertaken(store, { walked, outcome }, context)
+}
+
+/** Makes a task for each page that the queue has none for. */
+export function makePageTasks(
+  store: Store,
+  { walked, split }: { readonly walked: Walked; readonly split: SplitTasks },
+  context: SplitContext,
+): void {
+  for (const partition of split.partitions)
+    makePageTask(store, { walked, split, key: partitionKey(partition) }, context)
 }
 
 function makePageTask(

@@ -76,6 +76,10 @@ export async function seedFromLedger(
       if (late !== undefined) throw contradicts(late, 1)
       sum.add(result)
     })
+    // After all: a page's own task may have a row of its own.
+    await eachWanted(request, deps, async (tasks) => {
+      await repair.splitPages(tasks.filter(({ isNewest, split }) => isNewest && split !== null))
+    })
     await queue.finishPlanning(backfill)
   }
   const lastRun = await deps.destination.lastRunId()

@@ -1,4 +1,6 @@
 /** A page that always fails, by the real binary: it becomes a task of its own, the walk goes on without proof, and what heals is fetched by that task alone. */
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type CliWorkspace, expectExactlyOnce, makeWorkspace } from '../support/cli-workspace.js'
 import { type PagedApi, pagedYaml, startPagedApi } from '../support/paged-api.js'
@@ -122,6 +124,22 @@ describe('a page of a numbered walk that always fails', { timeout: 120_000 }, ()
     expect(await task(2)).toMatchObject({ state: 'cancelled' })
     expect(await task(3)).toMatchObject({ state: 'done', proof: 'proven' })
     expect(await rowCount()).toBe(200)
+  })
+
+  it('has its task again in a queue that was rebuilt from the ledger', async () => {
+    broken.set(7, 'error')
+    await work()
+    // As if the worker had died before it claimed the page's task: only the walk's own row names the page.
+    await workspace.query(`delete from backfill.ledger where partition like '{"#page"%'`)
+    for (const end of ['', '-wal', '-shm']) rmSync(join(workspace.directory, `queue.db${end}`), { force: true })
+    broken.clear()
+    for (let time = 0; time < 2; time += 1) {
+      expect(await workspace.run('seed', '--from-ledger')).toMatchObject({ code: 0 })
+    }
+    api.requests.length = 0
+    expect(await work()).toMatchObject({ code: 0 })
+    expect(api.requests).toEqual(['a 7'])
+    await expectExactlyOnce(workspace, { a: 200 })
   })
 
   it('is made a task once, however often the worker is killed about it', async () => {
