@@ -6,7 +6,7 @@ import { WorkspaceCommand } from '../src/cli/workspace-command.js'
 export default class Worker extends WorkspaceCommand {
   static override summary = 'fetch what is due and promote it into Postgres'
   static override description =
-    'one worker per workspace: another one at work is no failure. without a terminal it is silent unless a task newly died or a source was refused; events are in .backfill/log.\nthe first ctrl-c (or SIGTERM, SIGHUP) flushes, gives its tasks back and ends; the second ends at once.'
+    'one worker per workspace: another one at work is no failure. without a terminal it is silent unless a task newly died, or a source was newly parked or refused; events are in .backfill/log.\nthe first ctrl-c (or SIGTERM, SIGHUP) flushes, gives its tasks back and ends; the second ends at once.'
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> --until-empty',

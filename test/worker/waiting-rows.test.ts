@@ -20,7 +20,13 @@ async function family() {
   const run = new Run(
     {
       ...{ runId: 'r', streams: [], filter: {}, maxRuntimeMs: null, maxRequests: null, maxTasks: null, claim: null },
-      ...{ concurrency: null, metricsIntervalMs: null, untilEmpty: false, signal: new AbortController().signal },
+      ...{
+        today: '2026-01-01',
+        concurrency: null,
+        metricsIntervalMs: null,
+        untilEmpty: false,
+        signal: new AbortController().signal,
+      },
     },
     clock,
   )
