@@ -50,11 +50,15 @@ function holdQueue(): () => void {
 }
 
 /** Somebody else's lock on a table; answers what ends it. */
-async function holdTable(table: string): Promise<() => Promise<void>> {
+/** Nobody writes to the table until the answer is called; `exclusive`: others still read it. */
+async function holdTable(
+  table: string,
+  mode: 'access exclusive' | 'exclusive' = 'access exclusive',
+): Promise<() => Promise<void>> {
   const client = new pg.Client(workspace.database.config)
   await client.connect()
   others.push(client)
-  await client.query(`begin; lock table ${table} in access exclusive mode`)
+  await client.query(`begin; lock table ${table} in ${mode} mode`)
   return async () => {
     await client.query('rollback')
   }
@@ -117,7 +121,7 @@ describe('a worker killed', { timeout: 90_000 }, () => {
   it('while it claims, with the lease in queue.db and not yet in the ledger', async () => {
     await setup({ a: 12, b: 12 })
     expect(await workspace.run('worker', '--site', 'a')).toMatchObject({ code: 0 })
-    const letGo = await holdTable('backfill.ledger')
+    const letGo = await holdTable('backfill.ledger', 'exclusive')
     const worker = workspace.start('worker')
     await until(async () => tasksIn('leased') === 1 && (await isWaitingForLock()))
     await kill(worker)
@@ -191,7 +195,12 @@ describe('a worker killed', { timeout: 90_000 }, () => {
     worker.child.kill('SIGTERM')
     // Its flush waits for the table: it cannot have ended by itself.
     await until(async () => await isWaitingForLock())
-    worker.child.kill(second)
+    // Two signals of a kind that come together are one: it is sent until it is heeded.
+    await until(async () => {
+      worker.child.kill(second)
+      await new Promise((resolve) => setTimeout(resolve, 300))
+      return worker.child.exitCode !== null || worker.child.signalCode !== null
+    })
     const ended = await worker.ended
     expect(second === 'SIGTERM' ? ended.code : ended.signal).toBe(second === 'SIGTERM' ? 143 : 'SIGKILL')
     await letGo()
