@@ -1,5 +1,6 @@
 /** Deletion, from outside: what the source no longer has goes after proof and confirmation, and nothing else ever does. */
 import { afterEach, describe, expect, it } from 'vitest'
+import { seededBy } from '../fire/seeded.js'
 import { type CampusApi, schoolYaml, startCampusApi, usersOf } from '../support/campus-api.js'
 import { type CliWorkspace, makeWorkspace, until } from '../support/cli-workspace.js'
 
@@ -183,6 +184,35 @@ describe('a mirrored stream', { timeout: 60_000 }, () => {
     await walkAgain()
     expect(await idsIn()).toEqual(ids(1, 40))
     expect(await prunedKeys()).toEqual([])
+  })
+})
+
+describe('a mirrored or replaced stream whose worker is killed again and again', { timeout: 120_000 }, () => {
+  it.each([
+    ['mirror, confirmed by a second walk', ['disposition: mirror']],
+    ['mirror, confirmed by requests', ['disposition: mirror', "prune: { confirm: { path: '/users/{id}' } }"]],
+    ['replace', ['disposition: replace']],
+  ])('deletes what is gone, once, and nothing else: %s', async (_, more) => {
+    await setup({ users: { a: usersOf(1, 100) }, more })
+    remove('a', 17, 50, 99)
+    const chance = seededBy('FIRE_SEED', 'kills while deleting')
+    expect(await workspace.run('seed', 'school', '--force')).toMatchObject({ code: 0 })
+    for (let kills = 0; kills < 5; kills += 1) {
+      const worker = workspace.start('worker')
+      await new Promise((resolve) => setTimeout(resolve, 400 + chance.below(900)))
+      worker.child.kill('SIGKILL')
+      await worker.ended
+    }
+    expect(await workspace.run('worker')).toMatchObject({ code: 0 })
+    const left = ids(1, 100).filter((id) => ![17, 50, 99].includes(id))
+    expect(await idsIn()).toEqual(left)
+    expect(await prunedKeys()).toEqual([
+      ['a', 17],
+      ['a', 50],
+      ['a', 99],
+    ])
+    expect(await idsIn('public.delta_users')).toEqual([])
+    expect(await workspace.query('select sum(pruned)::int as pruned from backfill.ledger')).toEqual([{ pruned: 3 }])
   })
 })
 
