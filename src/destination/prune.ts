@@ -42,7 +42,7 @@ export async function readWalked(
   const text = `with held as (select h.key, h.identity from backfill.held h
       where h.source = $1 and h.stream = $2 and h.partition = $3 and h.walk = $4 and h.code not in ('parent_missing', 'parent_rejected', 'rejected'))
     select (select count(*) from backfill.seen n where n.source = $1 and n.stream = $2 and n.partition = $3 and n.walk = $4)
-      + (select count(*) from held where key is not null) as distinct, exists (select from held where key is null) as has_unreadable`
+      + (select count(*) from held) as distinct, exists (select from held where key is null) as has_unreadable`
   const answer = await connection.query<{ distinct: string; has_unreadable: boolean }>({ text }, [
     source,
     name,
