@@ -174,7 +174,7 @@ class PostgresDestination implements Destination {
   }
 
   async walked(checkpoint: Checkpoint, table: StreamTable, partition: Partition) {
-    const scope = { partition, partitions: [], referrers: [] }
+    const scope = { partition, partitions: () => [], referrers: [] }
     const search = { layout: layoutOf(table), checkpoint, scope }
     return await this.#run(pruning(table), (connection) => readWalked(connection, search))
   }

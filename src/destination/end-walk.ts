@@ -21,6 +21,7 @@ export async function promoteEnd(connection: Connection, flush: Flush): Promise<
   if (advance.end.kind === 'again') {
     const text = 'update backfill.ledger set proven_since = walk_since where task = $1'
     await connection.query({ text }, [checkpoint.taskId])
+    await discardStaged(connection, flush)
     return await moveAndEnd(connection, flush, { counts: noCounts, created: 0, updated: 0 })
   }
   const staged = holdsBack(batch.layout) ? await mergeStaged(connection, flush) : nothingStaged
@@ -31,6 +32,13 @@ export async function promoteEnd(connection: Connection, flush: Flush): Promise<
   // What could not be stored after all was counted as stored when it was staged.
   const counts = { ...noCounts, merged: -held, held }
   return await moveAndEnd(connection, flush, { counts, created: staged.created, updated: staged.updated })
+}
+
+/** The walk that begins brings its own rows; what only the one before brought may be gone by its end. */
+async function discardStaged(connection: Connection, { batch, checkpoint }: Flush): Promise<void> {
+  if (!holdsBack(batch.layout)) return
+  const text = `delete from ${quoteTable(batch.layout.delta)} where _task = $1`
+  await connection.query({ text }, [checkpoint.taskId])
 }
 
 const noCounts = { pages: 0, received: 0, merged: 0, held: 0, duplicates: 0 }

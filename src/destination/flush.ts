@@ -45,7 +45,7 @@ export interface Promoted {
 /** The flush as it nearly always goes. Throws what the server says; a row at fault is then looked for by `promoteGoodRows`. */
 export async function promote(connection: Connection, flush: Flush): Promise<Promoted | null> {
   const { batch } = flush
-  if (batch.rows === 0 && batch.held === 0) return await moveOnly(connection, flush)
+  if (batch.rows === 0 && batch.held === 0 && discardScript(flush) === '') return await moveOnly(connection, flush)
   await stage(connection, flush)
   if (batch.rows === 0) return await endWithoutRows(connection, flush)
   await noteSeen(connection, flush)

@@ -97,7 +97,7 @@ async function readMoments(connection: Connection, { layout, checkpoint, scope }
   const answer = await connection.query<Others>({ text: otherMoments }, [
     stream.source,
     stream.name,
-    scope.partitions.map(partitionKey),
+    scope.partitions().map(partitionKey),
     partitionKey(scope.partition),
     stream.requestHash,
     since,

@@ -54,7 +54,7 @@ export async function readPruned(connection: Connection, query: PrunedQuery): Pr
   }))
 }
 
-/** Puts back what the table lacks, one transaction a table. Columns that Postgres fills itself are left to it. */
+/** Puts back what the table lacks, a row at a time: a kill leaves the rest to the next call. Columns that Postgres fills itself are left to it. */
 export async function restorePruned(connection: Connection, query: PrunedQuery): Promise<readonly number[]> {
   const tables = await connection.query<{ schema: string; name: string }>(
     { text: `select distinct p.table_schema as schema, p.table_name as name ${selected}` },

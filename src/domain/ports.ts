@@ -443,8 +443,8 @@ export type WalkEnd =
 /** Which rows a walk's end may delete, and which walks must agree. */
 export interface PruneScope {
   readonly partition: Partition
-  /** Every partition of the stream as its definition has it: where a key may belong to several, all must have been walked. */
-  readonly partitions: readonly Partition[]
+  /** Every partition of the stream as its definition has it; asked for only where a key may belong to several, and all must have been walked. */
+  readonly partitions: () => readonly Partition[]
   /** Columns of other tables that name a row of this one, by definition: a row that is referred to is kept. */
   readonly referrers: readonly { readonly table: TableName; readonly column: string; readonly targetColumn: string }[]
 }

@@ -16,7 +16,7 @@ export function pruneScope(
   partition: Partition,
   today: string,
 ): PruneScope {
-  const partitions = [...partitionsOf(stream, source, { filter: {}, today, order: 'oldest' })]
+  const partitions = () => [...partitionsOf(stream, source, { filter: {}, today, order: 'oldest' })]
   const referrers = Object.values(source.streams).flatMap(({ table, references }) =>
     references
       .filter((reference) => isSameTable(reference.table, stream.table))

@@ -28,9 +28,8 @@ test("a scope names every partition of the definition, and the columns of other 
     references: [{ column: 'user_id', table: users.table, targetColumn: 'id' }],
   })
   const source = makeSource([users, marks])
-  expect(pruneScope({ source, stream: users }, { site: 'a' }, '2026-01-01')).toEqual({
-    partition: { site: 'a' },
-    partitions: [{ site: 'a' }, { site: 'b' }],
-    referrers: [{ table: marks.table, column: 'user_id', targetColumn: 'id' }],
-  })
+  const scope = pruneScope({ source, stream: users }, { site: 'a' }, '2026-01-01')
+  expect(scope.partition).toEqual({ site: 'a' })
+  expect(scope.partitions()).toEqual([{ site: 'a' }, { site: 'b' }])
+  expect(scope.referrers).toEqual([{ table: marks.table, column: 'user_id', targetColumn: 'id' }])
 })

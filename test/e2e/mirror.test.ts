@@ -1,4 +1,6 @@
 /** Deletion, from outside: what the source no longer has goes after proof and confirmation, and nothing else ever does. */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { seededBy } from '../fire/seeded.js'
 import { type CampusApi, schoolYaml, startCampusApi, usersOf } from '../support/campus-api.js'
@@ -244,6 +246,44 @@ describe('a mirrored stream whose rows may be in several partitions', { timeout:
 })
 
 describe('a replaced stream', { timeout: 60_000 }, () => {
+  it('shows no row that only the first of two walks brought', async () => {
+    await setup({ users: { a: usersOf(1, 40) }, more: ['disposition: replace'] })
+    // Row 7 is gone, so the walk is done again; the row that was new in the first one goes between the two.
+    remove('a', 7)
+    api.users.a?.push({ id: 99, name: 'user 99' })
+    let walks = 0
+    api.before = (_, page) => {
+      if (page === 1) walks += 1
+      if (page === 1 && walks === 2) remove('a', 99)
+    }
+    expect(await walkAgain()).toMatchObject({ code: 0 })
+    expect(walks).toBe(2)
+    expect(await idsIn()).toEqual(without(7, ids(1, 40)))
+    expect(await idsIn('public.delta_users')).toEqual([])
+  })
+
+  it('shows nothing that an abandoned walk held back, where the next one is empty', async () => {
+    await setup({ users: { a: [] }, more: ['disposition: replace'] })
+    api.users.a = usersOf(1, 40)
+    let isHolding = true
+    api.before = async (_, page) => {
+      if (page === 4 && isHolding) await new Promise((resolve) => setTimeout(resolve, 20_000).unref())
+    }
+    expect(await workspace.run('seed', 'school', '--force')).toMatchObject({ code: 0 })
+    const worker = workspace.start('worker')
+    await until(async () => (await idsIn('public.delta_users')).length === 30)
+    worker.child.kill('SIGKILL')
+    await worker.ended
+    isHolding = false
+    api.users.a = []
+    // Another question begins another walk.
+    const file = join(workspace.directory, 'sources/school.yaml')
+    writeFileSync(file, readFileSync(file, 'utf8').replace("/{campus}/users'", "/{campus}/users/'"))
+    expect(await workspace.run('worker')).toMatchObject({ code: 0 })
+    expect(await idsIn()).toEqual([])
+    expect(await idsIn('public.delta_users')).toEqual([])
+  })
+
   it('promotes nothing of a walk that the count contradicts', async () => {
     await setup({ users: { a: usersOf(1, 40) }, more: ['disposition: replace'] })
     api.users.a = usersOf(1, 60)
