@@ -1,5 +1,6 @@
 /**
- * Owns what a task for a single page is: a page of a numbered walk that always failed was split off, and its task has the walk's partition and two names more that
+ * Owns the names in a task's partition that are no dimensions: they say how it is walked, so that each way has a task of its own in queue.db and in the ledger.
+ * A full walk of a partition is one, a single page the other: a page of a numbered walk that always failed was split off, and its task has the walk's partition and two names more that
  * no dimension can have. So it has a partition of its own in queue.db and in the ledger, and every replay computes the same one. Pure.
  */
 import type { Partition } from './partition.js'
@@ -52,10 +53,23 @@ export function pageOfTask(partition: Partition): PageOfWalk | null {
   return { number: Number(number), at: Number(at), pageSize: size === undefined ? null : Number(size), request }
 }
 
-/** The partition without a page's own names. */
+/** The name of a task that walks everything of its partition again, beside the one that asks for changes. */
+const fullName = '#full'
+
+/** The partition of a task that walks everything, whatever was walked before. */
+export function fullWalkPartition(partition: Partition): Partition {
+  return { ...partition, [fullName]: 'yes' }
+}
+
+/** True for a task that {@link fullWalkPartition} made. */
+export function isFullWalk(partition: Partition): boolean {
+  return partition[fullName] !== undefined
+}
+
+/** The partition without the names that only say how it is walked. */
 export function wholePartition(partition: Partition): Partition {
-  if (partition[pageName] === undefined) return partition
-  return Object.fromEntries(Object.entries(partition).filter(([name]) => name !== pageName && name !== walkName))
+  if (!Object.keys(partition).some((name) => name.startsWith('#'))) return partition
+  return Object.fromEntries(Object.entries(partition).filter(([name]) => !name.startsWith('#')))
 }
 
 /** False where the page is another one by now: rows per request or the request itself changed. */

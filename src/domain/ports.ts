@@ -3,6 +3,8 @@ import type { HeldCount, HeldNote, HeldRetried, HeldSelection } from './held.js'
 import type { Json } from './json.js'
 import type { SplitPage } from './page-task.js'
 import type { Partition, PartitionFilter } from './partition.js'
+import type { FollowDestination, Mark } from './follow.js'
+import type { RowDimension } from './walk-model.js'
 import type { BudgetRules, Source, Stream, TableName } from './source-model.js'
 import type { Lease, Outcome, Progress, Proof, Task, TaskState, Totals } from './task.js'
 
@@ -315,8 +317,12 @@ export interface Page {
   readonly next: Cursor | null
   /** Loop state after this page (Brent), kept with the cursor in the ledger. */
   readonly loop: Json
-  /** The source's own count of the partition as this answer gave it. */
+  /** The source's own count of the partition as this answer gave it; null, too, where the walk asks for a part of it at a time. */
   readonly count: SourceCount | null
+  /** The source's clock at this answer, at the latest: Unix ms; of ours and the `Date` header the earlier. */
+  readonly servedAt: number
+  /** On the last page of a walk that judges its own pages (backwards, windows, changes): what they prove. Absent: the counts judge. */
+  readonly verdict?: Proof
   /** Requests sent for this page, retries included. */
   readonly requests: number
   /** Fields that no column names are found by the destination; this is the page's request without secrets, for held rows and messages. */
@@ -331,6 +337,10 @@ export interface WalkStart {
   readonly source: Source
   readonly partition: Partition
   readonly cursor: Cursor | null
+  /** Only what changed since then, Unix ms; null: everything. */
+  readonly since: number | null
+  /** The source's clock at the walk's first answer, Unix ms; null: it has none yet. What changed later is the next walk's. */
+  readonly until: number | null
   /** Only this page of a numbered walk; absent: from the cursor to the end. */
   readonly page?: Pick<SplitPage, 'number' | 'at'>
   readonly loop: Json
@@ -349,15 +359,20 @@ export interface WalkStart {
   /** Called before each request leaves (booked). */
   readonly onRequest: () => void
 }
+/** A question beside a walk. */
+export type QuestionStart = Omit<WalkStart, 'cursor' | 'loop' | 'pages' | 'received' | 'since' | 'until'>
 export interface SourceClient {
   /** Pages from the cursor to the end, one request ahead of the consumer. @throws the errors of DESIGN.md §6, classified. */
   walk(start: WalkStart): AsyncIterableIterator<Page>
   /** Asks for the count of a partition, by the finest rule that gives an exact one; null where the source has none. */
   count(
-    start: Omit<WalkStart, 'cursor' | 'loop' | 'pages' | 'received'>,
+    start: QuestionStart,
   ): Promise<{ readonly count: SourceCount | null; readonly requests: number }>
-  /** Asks whether one row is still there, by the stream's confirming request. @throws as {@link walk}; ConfigError where the stream has none. */
-  isGone(start: Omit<WalkStart, 'cursor' | 'loop' | 'pages' | 'received'>, key: KeyText): Promise<boolean>
+  /**
+   * Asks whether rows are still there, by the stream's confirming request: an answer for each key, in their order. At most {@link ConfirmRequest.many} keys, or one.
+   * @throws as {@link walk}; ConfigError where the stream has no such request.
+   */
+  areGone(start: QuestionStart, keys: readonly KeyText[]): Promise<readonly boolean[]>
   /** The page at a cursor, and where a walk goes on behind it without its answer (null: there is no page behind it); null where only the answer would say. */
   passOver(stream: Stream, cursor: Cursor | null): PassedPage | null
   close(): Promise<void>
@@ -389,6 +404,10 @@ export interface Walk {
   readonly startedAt: number
   readonly pageSize: number | null
   readonly requestHash: string
+  /** Only what changed since then, Unix ms (the watermark less the overlap); null: everything. */
+  readonly since: number | null
+  /** The source's clock at the walk's first answer, Unix ms; null: it has none yet. */
+  readonly until: number | null
   readonly cursor: Cursor | null
   readonly loop: Json
   readonly pages: number
@@ -430,6 +449,8 @@ export interface Advance {
   readonly requests: number
   /** What the flush does beside promoting: nothing where absent. */
   readonly end?: WalkEnd
+  /** Partitions that the walk brought up to date; absent: nobody keeps watermarks of the stream, or the walk proves nothing. */
+  readonly mark?: Mark
 }
 /**
  * `prune`: deletes what the scope's walks no longer bring, as far as it is confirmed. `keep`: ends the walk without deleting. `again`: the walk is proven, and
@@ -443,8 +464,10 @@ export type WalkEnd =
 /** Which rows a walk's end may delete, and which walks must agree. */
 export interface PruneScope {
   readonly partition: Partition
-  /** Every partition of the stream as its definition has it; asked for only where a key may belong to several, and all must have been walked. */
+  /** Every partition of the stream as its definition has it, of dimensions that are rows of another stream any value (left out); asked for only where a key may belong to several, and all must have been walked. */
   readonly partitions: () => readonly Partition[]
+  /** The dimension whose values are rows of another stream: all its values must have been walked as well; null: there is none. */
+  readonly rows: { readonly name: string; readonly dimension: RowDimension } | null
   /** Columns of other tables that name a row of this one, by definition: a row that is referred to is kept. */
   readonly referrers: readonly { readonly table: TableName; readonly column: string; readonly targetColumn: string }[]
 }
@@ -513,7 +536,7 @@ export interface PartitionActual {
 /**
  * The database. @throws DestinationUnavailable where time may heal it, PromotionConflict or ConfigError where it may not, FencedError when a newer epoch holds the task.
  */
-export interface Destination {
+export interface Destination extends FollowDestination {
   /** UUID of the database (backfill.meta). */
   readonly databaseId: string
   /** Binds the database to a queue for good. @throws ConfigError `second_workspace` where it is bound to another one and `adopt` is false. */

@@ -1,7 +1,7 @@
 // Owns which streams delete, who has a say in it, and how much one walk may delete. Pure.
 
 import type { Partition } from './partition.js'
-import { partitionsOf } from './plan.js'
+import { restPartitions, rowsOf } from './plan.js'
 import type { PruneScope } from './ports.js'
 import type { PruneRules, Source, Stream, TableName } from './source-model.js'
 
@@ -16,13 +16,13 @@ export function pruneScope(
   partition: Partition,
   today: string,
 ): PruneScope {
-  const partitions = () => [...partitionsOf(stream, source, { filter: {}, today, order: 'oldest' })]
+  const partitions = () => [...restPartitions(stream, source, { filter: {}, today, order: 'oldest' })]
   const referrers = Object.values(source.streams).flatMap(({ table, references }) =>
     references
       .filter((reference) => isSameTable(reference.table, stream.table))
       .map(({ column, targetColumn }) => ({ table, column, targetColumn })),
   )
-  return { partition, partitions, referrers }
+  return { partition, partitions, rows: rowsOf(stream, source), referrers }
 }
 
 /** True where so many missing rows need an operator: more than the rules let go, and more than was agreed to. */

@@ -1,5 +1,6 @@
 import type { ParkRules } from './controls.js'
 import type { Json, JsonPath } from './json.js'
+import type { Backwards, FanOut, Incremental, RowDimension, Windows } from './walk-model.js'
 
 /**
  * The canonical form of a source: plain, frozen, JSON-serialisable data, made from YAML or TypeScript by `src/definition`.
@@ -51,7 +52,7 @@ export interface Limit {
 
 // ------------------------------------------------------------------------------------------------------------ dimensions
 
-export type Dimension = DimensionRules & (ListDimension | DateDimension)
+export type Dimension = DimensionRules & (ListDimension | DateDimension | RowDimension)
 interface DimensionRules {
   /** Never part of `all`, and refused by name. */
   readonly exclude: readonly string[]
@@ -85,6 +86,17 @@ export interface Stream {
   readonly request: RequestShape
   readonly answer: AnswerShape
   readonly pagination: Pagination
+  /** The dimension whose values are rows of another stream; null: none. */
+  readonly fanOut: FanOut | null
+  /** How changes are asked for; null: every walk asks for everything. */
+  readonly incremental: Incremental | null
+  /** How a full walk is cut into windows of time; null: it is not. */
+  readonly windows: Windows | null
+  /**
+   * Columns that say to which partition a row belongs, by dimension. An answer with a row of another partition is refused; a dimension of dates means the days
+   * of its value, both ends included.
+   */
+  readonly match: Readonly<Record<string, string>>
   readonly count: readonly CountRule[]
   /** `null`: the existing table's columns, each from the field of its name; a missing table gets key, dimensions and `record jsonb`. */
   readonly columns: readonly Column[] | null
@@ -124,8 +136,10 @@ export interface PruneRules {
 /** One request for each row, whose templates may name the key's columns. */
 export interface ConfirmRequest {
   readonly request: RequestShape
-  /** Statuses that say "gone"; any good answer says "still there", everything else says nothing. */
+  /** Statuses that say "gone"; any good answer says "still there", everything else says nothing. Empty with `many`. */
   readonly gone: readonly number[]
+  /** Asks for many rows at once: those that the answer lists are still there, the others are gone. Only for keys of one column; null: a request each. */
+  readonly many: { readonly param: string; readonly join: string; readonly max: number } | null
 }
 
 export interface RequestShape {
@@ -161,6 +175,8 @@ interface Sized {
 interface Numbered extends Sized {
   /** Total number of rows; where it is exact it ends the walk without an extra request. */
   readonly total: Extract | null
+  /** From the last page to the first; null: from the first on. Needs a total. */
+  readonly backwards: Backwards | null
   /** Number of pages in all. */
   readonly pages: Extract | null
   /** Size that the server used, where it says so. */
@@ -183,6 +199,8 @@ export interface AnswerShape {
   readonly format: 'json' | 'ndjson' | 'csv'
   /** Where the rows are; empty: the answer itself. */
   readonly rows: JsonPath
+  /** An array in each row whose elements are the records; what is around it is `_parent` of each. null: the rows are the records. */
+  readonly unfold: JsonPath | null
   /** `auto`: objects stay, arrays take their names from `header`, plain values become `{ value }`. */
   readonly shape: 'auto' | 'objects' | 'arrays' | 'values'
   /** Names for rows that are arrays. */

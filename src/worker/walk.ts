@@ -35,6 +35,8 @@ export function freshWalk(stream: Stream, fresh: { readonly id: string; readonly
     startedAt: fresh.now,
     pageSize: stream.settings.pageSize,
     requestHash: stream.requestHash,
+    since: null,
+    until: null,
     cursor: null,
     loop: null,
     pages: 0,
