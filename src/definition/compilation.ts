@@ -3,6 +3,7 @@ import { didYouMean, listNames } from '../domain/nearest.js'
 import type { Dimension, Limit } from '../domain/source-model.js'
 import { type DefinitionDocument, type KeyPath, keysIn, type Mistakes, valueIn } from './document.js'
 import type { SettingsLayer } from './settings.js'
+import type { FullWalkDraft } from './walk-schema.js'
 
 /** A place in a document. */
 export interface Spot {
@@ -41,6 +42,9 @@ export interface StreamChanges extends SettingsLayer {
   readonly disposition?: 'append' | 'merge' | 'mirror' | 'replace' | undefined
   readonly extras?: string | undefined
   readonly unstorableText?: 'hold' | 'strip' | undefined
+  readonly filter?: Readonly<Record<string, string>> | undefined
+  readonly overlap?: number | undefined
+  readonly fullWalk?: FullWalkDraft | undefined
 }
 
 export function spotAt(spot: Spot, ...steps: KeyPath): Spot {

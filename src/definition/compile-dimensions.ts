@@ -1,8 +1,10 @@
 // Owns dimensions: where their values come from, that the words for them are unambiguous, and that no name overrides a flag.
 import { isReservedName } from '../domain/reserved-names.js'
 import type { DateDimension, Dimension } from '../domain/source-model.js'
+import type { RowDimension } from '../domain/walk-model.js'
 import { isGiven, refuse, requirePlainName, type Spot, spotAt } from './compilation.js'
 import type { Mistakes } from './document.js'
+import { type RowsDraft, readRows } from './compile-walks.js'
 import type { DimensionDraft } from './source-schema.js'
 
 /** What backfill.yaml changes in a dimension. */
@@ -11,9 +13,11 @@ export interface DimensionChanges {
   readonly aliases?: Readonly<Record<string, string>> | undefined
   readonly from?: string | undefined
   readonly to?: string | undefined
+  readonly only?: readonly string[] | undefined
 }
 
 export interface DimensionContext {
+  readonly streamNames: readonly string[]
   readonly mistakes: Mistakes
   readonly spot: Spot
   readonly name: string
@@ -40,19 +44,41 @@ export function compileDimension(draft: DimensionDraft, context: DimensionContex
     aliases: { ...own.aliases, ...changes.aliases },
   }
   const axis = axisOf(draft, context)
+  if (changes.only !== undefined && axis.kind !== 'rows') {
+    const expected = 'no "only", because its values are no rows of a stream'
+    refuse(mistakes, spotAt(context.override, 'dimensions', name, 'only'), { expected, found: 'a list' })
+  }
   checkWords({ ...rules, ...axis }, context)
   return { ...rules, ...axis }
 }
 
 type Axis =
+  | RowDimension
   | Pick<DateDimension, 'kind' | 'from' | 'to' | 'step'>
   | { readonly kind: 'list'; readonly values: readonly string[]; readonly fromConfig: string | null }
 
 function axisOf(draft: DimensionDraft, context: DimensionContext): Axis {
   if ('values' in draft) return listAxis(draft.values, context)
   if ('config' in draft) return configAxis(draft.config, context)
+  if ('rows' in draft) return rowsAxis(draft, context)
   const [key, bounds] = dateBounds(draft)
   return dateAxis(bounds, { key, context })
+}
+
+/** Values that only the database knows; the table is put in when the streams are there. */
+function rowsAxis(draft: RowsDraft, context: DimensionContext): RowDimension {
+  const { spot, changes } = context
+  const at = isGiven(spotAt(spot, 'rows')) ? spotAt(spot, 'rows') : spot
+  const { stream, column } = readRows(context, at, draft.rows)
+  return {
+    kind: 'rows',
+    stream,
+    table: { schema: '', name: stream },
+    column,
+    changed: null,
+    where: draft.where ?? {},
+    only: changes.only ?? [],
+  }
 }
 
 function listAxis(values: readonly string[], context: DimensionContext): Axis {
@@ -75,7 +101,10 @@ function configAxis(setting: string, context: DimensionContext): Axis {
   return { kind: 'list', values: [...new Set(values)], fromConfig: setting }
 }
 
-type DateDraft = Exclude<DimensionDraft, { readonly values: string[] } | { readonly config: string }>
+type DateDraft = Exclude<
+  DimensionDraft,
+  { readonly values: string[] } | { readonly config: string } | { readonly rows: string }
+>
 interface Bounds {
   readonly from: string
   readonly to?: string | undefined

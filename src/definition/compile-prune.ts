@@ -23,15 +23,25 @@ export function compilePrune(
   const cascades = draft?.cascades ?? false
   const confirm = draft?.confirm ?? 'again'
   if (typeof confirm === 'string') return { rules: { confirm, most, cascades }, dimensions: [] }
-  const { gone, ...request } = confirm
+  const { gone, many, ...request } = confirm
   const at = spotAt(spot, 'confirm')
   if (request.path === undefined && !isGiven(spotAt(at, 'path'))) {
     refuse(scope.mistakes, spotAt(at, 'path'), { expected: 'a path that begins with /', found: 'nothing' })
   }
+  if (many !== undefined && key.length !== 1)
+    refuse(scope.mistakes, spotAt(at, 'many'), { expected: 'a request for each row, because the key has several columns', found: 'many' })
   const names = { ...scope, dimensionNames: [...scope.dimensionNames, ...key] }
   const compiled = compileRequest(names, at, { request, mayUseCursor: false })
   return {
-    rules: { confirm: { request: compiled.request, gone: gone ?? defaultGone }, most, cascades },
+    rules: {
+      confirm: {
+        request: compiled.request,
+        gone: gone ?? (many === undefined ? defaultGone : []),
+        many: many === undefined ? null : { param: many.param, join: many.join ?? ',', max: many.max },
+      },
+      most,
+      cascades,
+    },
     dimensions: compiled.dimensions.filter((name) => scope.dimensionNames.includes(name)),
   }
 }

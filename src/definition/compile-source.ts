@@ -14,6 +14,7 @@ import { compileBudget } from './compile-budget.js'
 import { compileDimension, type DimensionChanges } from './compile-dimensions.js'
 import { type CompiledStream, compileStream, requestHash } from './compile-stream.js'
 import { checkTemplate, checkTemplates } from './compile-templates.js'
+import { forEachDimensions, linkRows } from './compile-walks.js'
 import type { DefinitionDocument, Mistakes } from './document.js'
 import { checkConfig, type OwnConfig, readConfig } from './own-config.js'
 import { parkRules, type SettingsLayer, type SourceLayer } from './settings.js'
@@ -56,7 +57,7 @@ function compileDraft(draft: SourceDraft, document: DefinitionDocument, options:
   const { budget, dimensions } = compileRules(draft, { top, name, override, config, options })
   const scope: SourceScope = {
     ...{ name, document, mistakes: options.mistakes, tables: options.tables, dimensions, limits: budget.limits },
-    dimensionNames: keysAt(spotAt(top, 'dimensions')),
+    dimensionNames: [...new Set([...keysAt(spotAt(top, 'dimensions')), ...Object.keys(dimensions)])],
     streamNames: keysAt(spotAt(top, 'streams')),
     ...{ config: config.scalars, configNames: config.names, usedConfig: config.used },
     override: options.override === null ? null : { spot: override, streams: options.override.streams ?? {} },
@@ -75,7 +76,10 @@ function compileDraft(draft: SourceDraft, document: DefinitionDocument, options:
     headers: base.headers,
     budget,
     park: parkRules([options.defaults, draft, options.override ?? {}]),
-    dimensions,
+    dimensions: linkRows(
+      dimensions,
+      compiled.map(({ stream }) => stream),
+    ),
     config: config.scalars,
     file: document.file,
   }
@@ -110,11 +114,14 @@ function compileRules(draft: SourceDraft, context: RulesContext): Pick<Source, '
   const { top, name, override, config, options } = context
   const { mistakes } = options
   const changes: Readonly<Record<string, DimensionChanges>> = options.override?.dimensions ?? {}
-  const dimensions = Object.entries(draft.dimensions ?? {}).map(([key, dimension]) => {
-    const spot = spotAt(top, 'dimensions', key)
+  const written = Object.entries(draft.dimensions ?? {}).map(
+    ([key, dimension]) => [key, { draft: dimension, spot: spotAt(top, 'dimensions', key) }] as const,
+  )
+  const dimensions = [...written, ...forEachDimensions(draft, top)].map(([key, { draft: dimension, spot }]) => {
     const given = {
       mistakes,
       spot,
+      streamNames: keysAt(spotAt(top, 'streams')),
       name: key,
       changes: changes[key] ?? {},
       override,

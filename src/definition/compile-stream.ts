@@ -22,6 +22,16 @@ import {
   compilePagination,
   compileRequest,
 } from './compile-request.js'
+import {
+  applyFilters,
+  checkBackwards,
+  checkMany,
+  compileFanOut,
+  compileIncremental,
+  compileMatch,
+  compileWindows,
+  incrementalColumn,
+} from './compile-walks.js'
 import { mergeLayers, streamSettings } from './settings.js'
 import type { AnswerDraft, PaginateDraft, StreamDraft } from './source-schema.js'
 
@@ -52,8 +62,13 @@ export function compileStream(
   const { pagination, maxSize } = compilePagination(
     draft.paginate ?? (isGiven(spotAt(spot, 'paginate')) ? 'none' : parts.paginate) ?? 'none',
   )
-  const request = compileStreamRequest(scope, spot, { draft, mayUseCursor: pagination.kind === 'cursor' })
+  checkBackwards(scope, spot, pagination)
+  const asked = compileStreamRequest(scope, spot, { draft, mayUseCursor: pagination.kind === 'cursor' })
+  const request = { ...asked, request: applyFilters(scope, spot, { draft, changes, request: asked.request }) }
   const columns = compileColumns(scope, spot, draft)
+  const fanOut = compileFanOut(scope, spot, draft)
+  const match = compileMatch(scope, spot, { draft, columns: columns.columns })
+  checkMany(scope, spot, { fanOut, match })
   const counts = compileCounts(scope, spotAt(spot, 'count'), { drafts: draft.count, pagination })
   const prune = compilePrune(scope, spotAt(spot, 'prune'), { draft: draft.prune, key: columns.key })
   const used = [
@@ -62,6 +77,7 @@ export function compileStream(
     ...columns.dimensions,
     ...counts.dimensions,
     ...prune.dimensions,
+    ...(fanOut === null ? [] : [fanOut.dimension]),
   ]
   const { settings, everyMs } = compileSettings(scope, spot, { draft, changes, pagination, maxSize })
   checkDisposition(scope, spot, changes.disposition ?? draft.disposition)
@@ -76,10 +92,14 @@ export function compileStream(
     // What the source expects of its answers is for the streams that have the dimensions it names.
     answer: { ...answer, expect: answer.expect.filter(({ is }) => namesOnly(is, dimensions, scope.dimensionNames)) },
     pagination,
+    fanOut,
+    incremental: compileIncremental(scope, spot, { draft, changes, columns: columns.columns }),
+    windows: compileWindows(scope, spot, { draft, pagination }),
+    match,
     count: counts.rules,
     columns: columns.columns,
     key: columns.key,
-    version: columns.version,
+    version: columns.version ?? incrementalColumn(draft, columns.columns),
     references: [],
     disposition: changes.disposition ?? draft.disposition ?? 'merge',
     prune: prune.rules,
@@ -107,20 +127,32 @@ function namesOnly(template: string, dimensions: readonly string[], all: readonl
  * not in it, because the walk keeps its own.
  */
 export function requestHash(stream: Stream, source: Pick<Source, 'baseUrl' | 'config'>): string {
-  const { request, pagination, answer } = stream
+  const { request, pagination, answer, fanOut, incremental, windows } = stream
   const templates = JSON.stringify([source.baseUrl, request]).replaceAll(/(?<=\{)\s+|\s+(?=\})/g, '')
   const config = Object.entries(source.config).filter(([name]) => templates.includes(`{config.${name}}`))
   const asked = {
     baseUrl: source.baseUrl,
     request,
-    pagination,
+    pagination: withoutDirection(pagination),
     rows: answer.rows,
     format: answer.format,
     config: Object.fromEntries(config),
+    // Left out where a stream has none, so that walks of older versions go on.
+    ...(answer.unfold === null ? {} : { unfold: answer.unfold }),
+    ...(fanOut?.many == null ? {} : { many: fanOut.many }),
+    ...(incremental === null ? {} : { passes: incremental.passes }),
+    ...(windows === null ? {} : { windows }),
   }
   return createHash('sha256')
     .update(JSON.stringify(sortKeys(asked)))
     .digest('hex')
+}
+
+/** As a stream that goes forward was hashed before pages could go backwards: its walks go on. */
+function withoutDirection(pagination: Pagination): unknown {
+  if (!('backwards' in pagination) || pagination.backwards !== null) return pagination
+  const { backwards: _, ...rest } = pagination
+  return rest
 }
 
 function sortKeys(value: unknown): unknown {

@@ -102,10 +102,10 @@ function checkDimension(
     known: scope.dimensionNames,
   })
   const isDated = hole.part !== 'start' || hole.format !== null
-  if (isKnown && isDated && scope.dimensions[hole.name]?.kind === 'list') {
+  if (isKnown && isDated && scope.dimensions[hole.name]?.kind !== 'dates') {
     refuse(scope.mistakes, spot, {
       expected: 'a dimension of dates, for a format or part',
-      found: `"${hole.name}", which is a list`,
+      found: `"${hole.name}", which has none`,
     })
   }
   return isKnown ? [hole.name] : []

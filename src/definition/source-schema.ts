@@ -21,6 +21,7 @@ import {
   words,
 } from './schema-parts.js'
 import { budget, optionalSettings, sourceSettingsShape } from './settings-schema.js'
+import { filter, filters, forEach, fullWalk, incremental, match, overlap, rowsShape, windows } from './walk-schema.js'
 
 /** Types as people write them, and what each is in Postgres. */
 const columnTypes = {
@@ -106,6 +107,7 @@ const answer = z.strictObject(
   {
     format: oneOf(['json', 'ndjson', 'csv']).optional(),
     rows: path.optional(),
+    unfold: path.optional(),
     shape: oneOf(['auto', 'objects', 'arrays', 'values']).optional(),
     header: path.optional(),
     contentTypes: listOf(words('a media type like application/json'), 'a list of media types').optional(),
@@ -143,6 +145,7 @@ const numbered = {
   total: extract.optional(),
   pages: extract.optional(),
   usedSize: extract.optional(),
+  backwards: path.optional(),
   end: z
     .strictObject(
       {
@@ -193,7 +196,15 @@ const prune = z.strictObject(
       .union(
         [
           oneOf(['again', 'later']),
-          request.extend({ gone: listOf(count(400, 499), 'a list of statuses that say "gone"').optional() }),
+          request.extend({
+            gone: listOf(count(400, 499), 'a list of statuses that say "gone"').optional(),
+            many: z
+              .strictObject(
+                { param: parameter, join: words('what stands between two values').optional(), max: count(1, 10_000) },
+                { error: '{ param: "filter[id]", max: 100 }' },
+              )
+              .optional(),
+          }),
         ],
         {
           error: 'again, later, or a request like { path: "/users/{id}", gone: [404] }',
@@ -219,6 +230,8 @@ export const streamOverrides = {
   extras: columnName.optional(),
   unstorableText: oneOf(['hold', 'strip']).optional(),
 }
+/** Stream keys that only backfill.yaml has. */
+export const streamChangesShape = { filter: filter.optional(), overlap: overlap.optional(), fullWalk: fullWalk.optional() }
 const referenceExpected = 'stream.column, like users.id, or { to: users.id, missing_parent: reject }'
 const reference = z.union(
   [
@@ -247,6 +260,11 @@ const stream = z.strictObject(
       .record(z.string(), reference, { error: 'columns with what they reference, like { user_id: users.id }' })
       .optional(),
     ...streamOverrides,
+    forEach: forEach.optional(),
+    match: match.optional(),
+    incremental: incremental.optional(),
+    windows: windows.optional(),
+    filters: filters.optional(),
     dimensions: listOf(words('the name of a dimension'), 'a list of dimension names').optional(),
     ...optionalSettings,
   },
@@ -256,12 +274,13 @@ const stream = z.strictObject(
 const bounds = z.strictObject({ from: day, to: lastDay.optional() }, { error: '{ from: 2024-01-01, to: yesterday }' })
 const rules = { exclude: valueList.optional(), aliases: aliases.optional() }
 const dimensionExpected =
-  'a list of values, or one of { values: … }, { config: … }, { days: … }, { weeks: … }, { months: … }, { years: … }'
+  'a list of values, or one of { values: … }, { config: … }, { rows: … }, { days: … }, { weeks: … }, { months: … }, { years: … }'
 const dimension = z.union(
   [
     valueList.transform((values) => ({ values })),
     z.strictObject({ values: valueList, ...rules }),
     z.strictObject({ config: words('the name of a list in backfill.yaml'), ...rules }),
+    z.strictObject({ ...rowsShape, ...rules }),
     z.strictObject({ days: bounds, ...rules }),
     z.strictObject({ weeks: bounds, ...rules }),
     z.strictObject({ months: bounds, ...rules }),

@@ -3,18 +3,24 @@ import { z } from 'zod'
 import { aliases, day, duration, lastDay, listOf, scalar, templates, valueList, words } from './schema-parts.js'
 import { settingBounds } from './settings.js'
 import { budget, optionalSettings, sourceSettingsShape } from './settings-schema.js'
-import { streamOverrides } from './source-schema.js'
+import { streamChangesShape, streamOverrides } from './source-schema.js'
 
 const configExpected = 'a plain value, or a list of them'
 const configValue = z.union([scalar, listOf(scalar, configExpected)], { error: configExpected })
 
 const dimensionOverride = z.strictObject(
-  { exclude: valueList.optional(), aliases: aliases.optional(), from: day.optional(), to: lastDay.optional() },
-  { error: '{ exclude: […], aliases: {…} }, and from and to where it has dates' },
+  {
+    exclude: valueList.optional(),
+    aliases: aliases.optional(),
+    from: day.optional(),
+    to: lastDay.optional(),
+    only: valueList.optional(),
+  },
+  { error: '{ exclude: […], aliases: {…} }, from and to where it has dates, only where it has rows' },
 )
 
 const streamOverride = z.strictObject(
-  { ...streamOverrides, ...optionalSettings },
+  { ...streamOverrides, ...streamChangesShape, ...optionalSettings },
   { error: 'settings of the stream, like { page_size: 50 }' },
 )
 

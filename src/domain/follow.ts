@@ -47,6 +47,10 @@ export interface DueReport {
   readonly due: readonly DuePartition[]
   /** When the next one will be due by age, Unix ms of our clock; null: none will. */
   readonly nextAt: number | null
+  /** Partitions that there are, walked or not. */
+  readonly total: number
+  /** The least watermark of those that were walked (where they have none, when they were walked), Unix ms; null: none was. */
+  readonly oldest: number | null
 }
 
 /** The part of the destination that knows who follows whom. */
@@ -64,3 +68,43 @@ export interface FollowDestination {
   /** All values of a dimension, ascending. */
   values(dimension: RowDimension): Promise<readonly string[]>
 }
+
+/** A stream whose tasks the worker makes by itself: it was seeded once. */
+export interface Followed {
+  readonly source: string
+  readonly stream: string
+  /** True: every row of the other stream; false: only partitions that were walked before. */
+  readonly isAll: boolean
+  /** When it is to be looked at again, Unix ms; null: when what it follows has moved. */
+  readonly planAt: number | null
+  /** What the streams that it follows had moved when it was looked at last: any change of this text is a reason to look again. */
+  readonly seen: string
+  /** A full walk of everything that was walked before then is asked for, Unix ms; null: no. */
+  readonly fullBefore: number | null
+  /** What the last look found; null: it was never looked at. */
+  readonly found: FollowFound | null
+}
+/** How fresh a stream is, as the last look found it. */
+export interface FollowFound {
+  /** Unix ms. */
+  readonly at: number
+  readonly partitions: number
+  /** Partitions that were due. */
+  readonly behind: number
+  /** Everything changed before then is in the table, Unix ms; null: not everything was walked yet. */
+  readonly freshTo: number | null
+}
+
+/** The queue's part: which streams follow, and when each is to be looked at. */
+export interface FollowQueue {
+  /** The stream's tasks are made by the worker from now on. A narrower wish never takes a wider one back. */
+  follow(
+    stream: { readonly source: string; readonly stream: string },
+    how: { readonly isAll: boolean; readonly fullBefore: number | null },
+  ): Promise<void>
+  followed(): Promise<readonly Followed[]>
+  planned(stream: { readonly source: string; readonly stream: string }, plan: FollowPlan): Promise<void>
+  /** Partitions of the stream's open tasks. */
+  openPartitions(stream: { readonly source: string; readonly stream: string }): Promise<readonly Partition[]>
+}
+export type FollowPlan = Pick<Followed, 'planAt' | 'seen' | 'found' | 'fullBefore'>

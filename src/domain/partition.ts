@@ -1,4 +1,4 @@
-import { pageOfTask, wholePartition } from './page-task.js'
+import { isFullWalk, pageOfTask, wholePartition } from './page-task.js'
 
 /** One point on a stream's dimensions: dimension name to value. A stream without dimensions has the one partition `{}`. */
 export type Partition = Readonly<Record<string, string>>
@@ -22,9 +22,19 @@ export function parsePartitionKey(key: string): Partition {
 export function partitionLabel(partition: Partition, order: readonly string[] = Object.keys(partition)): string {
   const page = pageOfTask(partition)
   const whole = wholePartition(partition)
-  const values = order.map((name) => whole[name]).filter((value) => value !== undefined)
+  const values = order
+    .map((name) => whole[name])
+    .filter((value) => value !== undefined)
+    .map(shortValue)
   if (page !== null) values.push(`page ${page.number}`)
+  if (isFullWalk(partition)) values.push('(full walk)')
   return values.length === 0 ? '(all)' : values.join(' ')
+}
+
+/** Many values that share a request, as their ends. */
+function shortValue(value: string): string {
+  const values = value.split(',')
+  return values.length < 4 ? value : `${values[0] ?? ''}..${values.at(-1) ?? ''} (${values.length})`
 }
 
 /** Selected values per dimension; a dimension that is absent is not restricted. */
@@ -34,6 +44,7 @@ export type PartitionFilter = Readonly<Record<string, readonly string[]>>
 export function matchesFilter(partition: Partition, filter: PartitionFilter): boolean {
   return Object.entries(filter).every(([name, values]) => {
     const value = partition[name]
-    return value !== undefined && values.includes(value)
+    // Of a task for many values each is one.
+    return value !== undefined && (values.includes(value) || value.split(',').some((one) => values.includes(one)))
   })
 }

@@ -321,8 +321,8 @@ export interface Page {
   readonly count: SourceCount | null
   /** The source's clock at this answer, at the latest: Unix ms; of ours and the `Date` header the earlier. */
   readonly servedAt: number
-  /** On the last page of a walk that judges its own pages (backwards, windows, changes): what they prove. Absent: the counts judge. */
-  readonly verdict?: Proof
+  /** Of a walk that judges its own pages (backwards, windows, changes, many values): on the last one what they prove. Absent: the counts judge. */
+  readonly judged?: { readonly verdict: Proof | null }
   /** Requests sent for this page, retries included. */
   readonly requests: number
   /** Fields that no column names are found by the destination; this is the page's request without secrets, for held rows and messages. */

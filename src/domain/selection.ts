@@ -170,7 +170,7 @@ function wordValues(dimension: Dimension, word: string, today: string): readonly
   const value = aliased(dimension, word)
   const allowed = allowedValues(dimension, today)
   if (isOpenDimension(dimension)) return dimension.exclude.includes(value) ? [] : [value]
-  if (dimension.kind === 'list') return allowed.includes(value) ? [value] : []
+  if (dimension.kind !== 'dates') return allowed.includes(value) ? [value] : []
   return isDateSpan(value) ? spanValues(value, allowed, dimension.step) : []
 }
 
@@ -207,7 +207,8 @@ function allowedHint({ source, dimension }: NamedDimension, name: string, today:
       values.length === 0 ? 'none yet' : `${values[0] ?? ''} to ${values.at(-1) ?? ''}, one value a ${dimension.step}`
     return `${name} of ${source}: ${bounds}`
   }
-  const place = dimension.fromConfig === null ? '' : ` (sources.${source}.${dimension.fromConfig} in backfill.yaml)`
+  const fromConfig = dimension.kind === 'list' ? dimension.fromConfig : null
+  const place = fromConfig === null ? '' : ` (sources.${source}.${fromConfig} in backfill.yaml)`
   return `${name} of ${source}${place}: ${listNames([...values, ...Object.keys(dimension.aliases)])}`
 }
 

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { InvariantError } from '../domain/errors.js'
-import { pageOfTask } from '../domain/page-task.js'
+import { isFullWalk, pageOfTask } from '../domain/page-task.js'
 import type { Partition } from '../domain/partition.js'
 import { partitionKey } from '../domain/partition.js'
 import type { BackfillPlan, EnqueueOptions, EnqueueResult, NewTask } from '../domain/ports.js'
@@ -145,6 +145,8 @@ export function dueRounds(store: Store, stream: number, before: number): Partiti
       .pluck()
       .all(stream, store.clock.now() + clockSlackMs) as string[]),
   ]
-  // A single page comes round with the walk of its partition.
-  return keys.map((key) => JSON.parse(key) as Partition).filter((partition) => pageOfTask(partition) === null)
+  // A single page comes round with the walk of its partition, and a full walk by its own rhythm.
+  return keys
+    .map((key) => JSON.parse(key) as Partition)
+    .filter((partition) => pageOfTask(partition) === null && !isFullWalk(partition))
 }

@@ -11,7 +11,13 @@ export interface SqlRestriction {
 export function restrictPartitions(filter: PartitionFilter): SqlRestriction {
   const names = Object.keys(filter)
   return {
-    condition: names.map(() => ` and json_extract(task.partition, ?) in (select value from json_each(?))`).join(''),
-    values: names.flatMap((name) => [`$.${JSON.stringify(name)}`, JSON.stringify(filter[name])]),
+    // Of a task for many values each is one.
+    condition: names
+      .map(
+        () =>
+          ` and exists (select 1 from json_each(?) wanted where instr(',' || json_extract(task.partition, ?) || ',', ',' || wanted.value || ',') > 0)`,
+      )
+      .join(''),
+    values: names.flatMap((name) => [JSON.stringify(filter[name]), `$.${JSON.stringify(name)}`]),
   }
 }

@@ -2,6 +2,7 @@
  * Owns the queue port over one SQLite file: which calls are transactions, and that each is durable when it resolves.
  * Must not know: HTTP, Postgres, who calls. What survives a kill: every call that resolved, and nothing of one that did not.
  */
+import type { FollowQueue } from '../domain/follow.js'
 import type { Budget, BudgetKeeper, Clock, Controls, Queue } from '../domain/ports.js'
 import type { QueueRepair } from '../domain/repair-ports.js'
 import { createBudget } from './budget/budget.js'
@@ -11,6 +12,7 @@ import { readCounts, readNextDueAt } from './counts.js'
 import { createDayOf } from './day.js'
 import { readDismissal, readDismissals } from './dismissals.js'
 import { beginBackfill, dueRounds, enqueueTasks, finishPlanning } from './enqueue.js'
+import { follow, readFollowed, readOpenPartitions, writePlan } from './follow.js'
 import { readHeldNote, writeHeldNote } from './held-note.js'
 import { bindDatabase, queueId, readMeta, writeMeta } from './meta.js'
 import { createNames } from './names.js'
@@ -44,6 +46,7 @@ export interface OpenQueue extends Queue {
   readonly budget: Budget & BudgetKeeper
   readonly controls: Controls
   readonly repair: QueueRepair
+  readonly follows: FollowQueue
 }
 
 /**
@@ -123,6 +126,12 @@ function createQueue(store: Store, options: QueueOptions): Omit<OpenQueue, 'id' 
     lastRunId: async () => store.read(() => readMeta(store, 'last_run_id')),
     setLastRunId: async (runId) => store.write(() => writeMeta(store, 'last_run_id', runId)),
     controls: createControls(store, { change }),
+    follows: {
+      follow: async (name, how) => store.write(() => follow(store, name, how)),
+      followed: async () => store.read(() => readFollowed(store)),
+      planned: async (name, plan) => store.write(() => writePlan(store, name, plan)),
+      openPartitions: async (name) => store.read(() => readOpenPartitions(store, names, name)),
+    },
     repair: {
       judge: async (tasks) => store.read(() => judgeTasks(store, names, tasks)),
       restore: async (backfillId, tasks) =>

@@ -4,10 +4,11 @@
  */
 import { ConfigError, StoppedError } from '../domain/errors.js'
 import type { Partition } from '../domain/partition.js'
-import { partitionsOf } from '../domain/plan.js'
+import { partitionsOf, rowsOf } from '../domain/plan.js'
 import type { EnqueueResult, NewTask } from '../domain/ports.js'
 import type { SelectedStream } from '../domain/selection.js'
 import type { Task } from '../domain/task.js'
+import { followsAll, taskPartitions } from './fan-out.js'
 import { partitionsFromLines } from './from-file.js'
 import type { SeedDeps, SeedReport, SeedRequest } from './types.js'
 
@@ -30,6 +31,7 @@ export async function seed(request: SeedRequest, deps: SeedDeps): Promise<SeedRe
   const fingerprint = JSON.stringify([request.scope, request.order, request.priority, request.force])
   const backfillId = await deps.queue.beginBackfill({ scope: request.scope, fingerprint, reason: 'seed' })
   const byStream: SeedReport['byStream'][number][] = []
+  await followSelected(request, deps)
   const open: Task[] = []
   let superseded = 0
   for (const { selected, partitions } of planned) {
@@ -42,11 +44,13 @@ export async function seed(request: SeedRequest, deps: SeedDeps): Promise<SeedRe
       superseded += result.superseded
       open.push(...result.open.slice(0, namedOpen - open.length))
     }
-    byStream.push({ source: selected.source.name, stream: selected.stream.name, ...sum })
+    const follows = followsAll(selected.stream, request) ? followedName(selected) : null
+    byStream.push({ source: selected.source.name, stream: selected.stream.name, ...sum, follows })
   }
   await deps.queue.finishPlanning(backfillId)
   const report = total(byStream, { superseded, open })
-  if (report.created + report.alreadyDone + report.alreadyOpen === 0) throw nothingToSeed()
+  const isAnything = byStream.some(({ follows }) => follows !== null)
+  if (report.created + report.alreadyDone + report.alreadyOpen === 0 && !isAnything) throw nothingToSeed()
   deps.log('info', 'seeded', {
     scope: request.scope,
     created: report.created,
@@ -60,12 +64,35 @@ export async function seed(request: SeedRequest, deps: SeedDeps): Promise<SeedRe
 export async function plan(
   request: SeedRequest,
 ): Promise<readonly { readonly selected: SelectedStream; readonly partitions: Iterable<Partition> }[]> {
-  const { streams, filter, today, order } = request
-  if (request.lines !== null) return partitionsFromLines(request.lines, streams, { filter, today, order })
-  return streams.map((selected) => ({
+  const { streams, filter, today, order, force } = request
+  const named =
+    request.lines !== null
+      ? await partitionsFromLines(request.lines, streams, { filter, today, order })
+      : streams.map((selected) => ({
+          selected,
+          partitions: followsAll(selected.stream, request)
+            ? []
+            : partitionsOf(selected.stream, selected.source, { filter, today, order }),
+        }))
+  return named.map(({ selected, partitions }) => ({
     selected,
-    partitions: partitionsOf(selected.stream, selected.source, { filter, today, order }),
+    partitions: taskPartitions(selected.stream, partitions, force),
   }))
+}
+
+/** From now on the worker makes the tasks of streams that follow others, and those of changes. */
+async function followSelected({ streams, filter, lines, force }: SeedRequest, deps: SeedDeps): Promise<void> {
+  for (const { source, stream } of streams) {
+    if (stream.fanOut === null && stream.incremental === null) continue
+    const isAll = followsAll(stream, { filter, lines })
+    const fullBefore = isAll && force ? deps.clock.now() : null
+    await deps.follows.follow({ source: source.name, stream: stream.name }, { isAll, fullBefore })
+  }
+}
+
+function followedName({ source, stream }: SelectedStream): string | null {
+  const rows = rowsOf(stream, source)
+  return rows === null ? null : `${source.name}.${rows.dimension.stream}`
 }
 
 function nothingToSeed(): ConfigError {

@@ -1,3 +1,4 @@
+import type { FollowQueue } from '../domain/follow.js'
 import type { Partition, PartitionFilter } from '../domain/partition.js'
 import type { Budget, Clock, Log, Queue, SourceClient } from '../domain/ports.js'
 import type { SelectedStream } from '../domain/selection.js'
@@ -23,6 +24,7 @@ export interface SeedRequest {
 
 export interface SeedDeps {
   readonly queue: Queue
+  readonly follows: FollowQueue
   readonly clock: Clock
   readonly log: Log
 }
@@ -42,6 +44,8 @@ export interface SeedReport {
     readonly created: number
     readonly alreadyDone: number
     readonly alreadyOpen: number
+    /** The stream whose rows its tasks are made for, by the worker; null: its tasks were made here. */
+    readonly follows: string | null
   }[]
 }
 

@@ -5,7 +5,9 @@ import type { Budget, Clock, Log, Page, SourceClient, SourceCount, WalkStart } f
 import type { CountRule } from '../domain/source-model.js'
 import type { ExchangeDependencies } from './exchange.js'
 import { cursorOf } from './numbered-pager.js'
-import { pagerOf, passOverPage } from './pagination.js'
+import { valuesOf } from './belonging.js'
+import type { PagerOptions } from './pager.js'
+import { countPager, pagerOf, passOverPage } from './pagination.js'
 import { originOf } from './request.js'
 import { countBy } from './rows.js'
 import { createTransport } from './transport.js'
@@ -33,14 +35,15 @@ export function createSourceClient(options: SourceClientOptions): SourceClient {
   const transport = createTransport()
   const dependencies: ExchangeDependencies = { budget, clock, log, random, transport }
   const visitOf: VisitMaker = (start) => createVisit(start, { environment, userAgent, dependencies })
+  const sizes = new Map<string, number>()
   return {
-    walk: (start) => walk(start, visitOf),
-    count: async (start) => await count(start, visitOf(start), log),
-    isGone: async (start, key) => {
+    walk: (start) => walk(start, visitOf, sizes),
+    count: async (start) => await count(start, { visit: visitOf(start), sizes }, log),
+    areGone: async (start, keys) => {
       const { confirm } = start.stream.prune
-      if (typeof confirm === 'string')
-        throw new InvariantError(`confirm a key of "${start.stream.name}" found no request`)
-      return await visitOf(start).askGone(confirm, key, {
+      if (typeof confirm === 'string' || keys.length > (confirm.many?.max ?? 1))
+        throw new InvariantError(`confirm ${keys.length} keys of "${start.stream.name}" found no request for it`)
+      return await visitOf(start).askGone(confirm, keys, {
         signal: start.signal,
         onRequest: start.onRequest,
         isFirst: true,
@@ -51,10 +54,15 @@ export function createSourceClient(options: SourceClientOptions): SourceClient {
   }
 }
 
-async function* walk(start: WalkStart, visitOf: VisitMaker): AsyncGenerator<Page, void, undefined> {
-  const { stream, source } = start
-  const { askPage, parts } = visitOf(start)
-  const pager = pagerOf({ stream, secrets: parts.secrets, origin: originOf(parts) })
+async function* walk(
+  start: WalkStart,
+  visitOf: VisitMaker,
+  sizes: Map<string, number>,
+): AsyncGenerator<Page, void, undefined> {
+  const { source, since } = start
+  const visit = visitOf(start)
+  const { askPage } = visit
+  const pager = pagerOf({ ...pagerOptions(start, { visit, sizes }), since })
   if (start.page !== undefined) {
     yield await onePage(start, { pager, ask: askPage, cursor: cursorOf(start.page) })
     return
@@ -64,19 +72,29 @@ async function* walk(start: WalkStart, visitOf: VisitMaker): AsyncGenerator<Page
   yield* walkPages(start, { pager, ask: askPage, depth })
 }
 
+interface Asked {
+  readonly visit: Visit
+  readonly sizes: Map<string, number>
+}
+
+function pagerOptions({ stream, partition }: PartitionStart, { visit: { parts }, sizes }: Asked): PagerOptions {
+  const values = valuesOf(stream, partition)
+  return { stream, secrets: parts.secrets, origin: originOf(parts), since: null, values, sizes }
+}
+
 interface Counted {
   readonly count: SourceCount | null
   readonly requests: number
 }
 
 /** Rules in their order until one is exact. A rule that the source refuses is passed over; where none gives anything, its error is thrown. */
-async function count(start: PartitionStart, visit: Visit, log: Log): Promise<Counted> {
+async function count(start: PartitionStart, asked: Asked, log: Log): Promise<Counted> {
   let requests = 0
   const onRequest = () => {
     requests += 1
     start.onRequest()
   }
-  const ask = countAsker(start, visit, onRequest)
+  const ask = countAsker(start, asked, onRequest)
   let best: SourceCount | null = null
   let failure: TerminalError | SourceUnavailable | null = null
   for (const rule of start.stream.count) {
@@ -101,14 +119,15 @@ async function count(start: PartitionStart, visit: Visit, log: Log): Promise<Cou
 /** Asks by one rule; all rules that read the stream's own answer share one request. */
 function countAsker(
   start: PartitionStart,
-  visit: Visit,
+  asked: Asked,
   onRequest: () => void,
 ): (rule: CountRule) => Promise<SourceCount | null> {
   const asking = { signal: start.signal, onRequest, isFirst: true }
+  const { visit } = asked
   let page: ReturnType<Visit['askPage']> | null = null
   return async (rule) => {
     if (rule.request !== null) return await visit.askCount(rule, rule.request, asking)
-    const pager = pagerOf({ stream: start.stream, secrets: visit.parts.secrets, origin: originOf(visit.parts) })
+    const pager = countPager(pagerOptions(start, asked))
     page ??= visit.askPage(pager.stepAt(null), asking)
     return countBy(await page, rule)
   }

@@ -35,6 +35,8 @@ export interface Caller<T> {
   /** Longest wait for the budget before one request, ms; null: up to the deadline. */
   readonly maxWaitMs: number | null
   readonly signal: AbortSignal
+  /** Statuses that are not tried again, because the caller knows another way. */
+  readonly surfaces?: readonly number[]
   /** Called for each try, booked and about to leave. */
   readonly onRequest: () => void
   /** Reads a 2xx. What it throws is classified already; SourceUnavailable is tried again, {@link Refusal} waits for the budget. */
@@ -130,7 +132,7 @@ async function askOnce<T>(first: WireRequest, caller: Caller<T>, dependencies: E
       case 'value':
         return outcome.value
       case 'failed':
-        throw retryableOr(outcome.error, opensAt === null ? (retryAfterMs ?? 0) : 0)
+        throw retryableOr(outcome.error, opensAt === null ? (retryAfterMs ?? 0) : 0, caller.surfaces)
       case 'redirect':
         request = nextHop(outcome.request, visited)
         break
@@ -142,7 +144,8 @@ async function askOnce<T>(first: WireRequest, caller: Caller<T>, dependencies: E
 }
 
 /** p-retry sees only failures of the wire as repeatable; a page of somebody else's would be the same a second later. */
-function retryableOr(error: unknown, waitMs: number): unknown {
+function retryableOr(error: unknown, waitMs: number, surfaces: readonly number[] = []): unknown {
+  if (error instanceof SourceUnavailable && surfaces.includes(Number(error.context.status))) return error
   const isRepeatable = error instanceof SourceUnavailable && error.code !== 'not_json' && error.code !== 'not_csv'
   return isRepeatable ? new Retryable(error, waitMs) : error
 }

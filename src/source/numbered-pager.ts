@@ -5,6 +5,7 @@ import type { Json } from '../domain/json.js'
 import { isJsonObject, valueAt } from '../domain/json.js'
 import type { Cursor, PassedPage } from '../domain/ports.js'
 import type { Extract, Pagination, Stream } from '../domain/source-model.js'
+import type { Proof } from '../domain/task.js'
 import type { NextStep, PageReply, Pager, PagerOptions } from './pager.js'
 import { sizeParams } from './pager.js'
 import { firstStep } from './request.js'
@@ -22,13 +23,15 @@ interface Place {
   readonly seen: number
   /** The last exact total that the source named. */
   readonly total: number | null
+  /** Totals of this walk differed. */
+  readonly hasMoved: boolean
 }
 
 /** A pager by page number or offset. */
 export function numberedPager(pagination: Numbered, { stream }: PagerOptions): Pager {
   const first = pagination.kind === 'page' ? pagination.first : 0
   const placeAt = (cursor: Cursor | null): Place =>
-    cursor === null ? { at: first, pages: 0, seen: 0, total: null } : readPlace(cursor)
+    cursor === null ? { at: first, pages: 0, seen: 0, total: null, hasMoved: false } : readPlace(cursor)
   return {
     stepAt: (cursor) => {
       const { at } = placeAt(cursor)
@@ -48,7 +51,7 @@ export function numberedPager(pagination: Numbered, { stream }: PagerOptions): P
 /** The page at a cursor, and the place behind it, where that can be told without its answer. */
 export function passOver(pagination: Numbered, stream: Stream, cursor: Cursor | null): PassedPage | null {
   const first = pagination.kind === 'page' ? pagination.first : 0
-  const place = cursor === null ? { at: first, pages: 0, seen: 0, total: null } : readPlace(cursor)
+  const place = cursor === null ? { at: first, pages: 0, seen: 0, total: null, hasMoved: false } : readPlace(cursor)
   const size = sizeOf(place, stream)
   if (size === null && pagination.kind === 'offset') return null
   const page = { number: place.pages + 1, at: place.at }
@@ -67,20 +70,22 @@ function sizeOf(place: Place, stream: Stream): number | null {
 
 /** The cursor of one page, without anything that came before it. */
 export function cursorOf(page: PassedPage['page']): Cursor {
-  return writePlace({ at: page.at, pages: page.number - 1, seen: 0, total: null })
+  return writePlace({ at: page.at, pages: page.number - 1, seen: 0, total: null, hasMoved: false })
 }
 
-interface NumberedContext {
+export interface NumberedContext {
   readonly pagination: Numbered
   readonly stream: Stream
 }
 
 function afterPage(place: Place, reply: PageReply, context: NumberedContext): NextStep {
-  const end: NextStep = { cursor: null, fingerprint: null }
   const count = reply.rows.length
+  const found = totalOf(reply, context)
+  const total = found ?? place.total
+  const hasMoved = place.hasMoved || (found !== null && place.total !== null && found !== place.total)
+  const next = { ...advance(place, count, context.pagination), total, hasMoved }
+  const end: NextStep = { cursor: null, fingerprint: null, verdict: verdictAt(next) }
   if (reply.isPastEnd || count === 0) return end
-  const total = exactTotal(reply, context) ?? place.total
-  const next = { ...advance(place, count, context.pagination), total }
   if (total !== null && next.seen === total) return end
   if (total === null && next.pages === numberOf(reply, context.pagination.pages)) return end
   if (isShortEnd(reply, context)) return end
@@ -89,13 +94,24 @@ function afterPage(place: Place, reply: PageReply, context: NumberedContext): Ne
   return { cursor: writePlace(next), fingerprint: canRepeat ? reply.hashBody() : null }
 }
 
+/** What a walk from the first page on proves at its end: that as many rows came as the source counted all the time. */
+function verdictAt({ total, seen, hasMoved }: Place): Proof {
+  if (total === null || hasMoved) return 'unproven'
+  return seen === total ? 'proven' : 'differs'
+}
+
 function advance(place: Place, rows: number, pagination: Numbered): Place {
   const by = pagination.kind === 'page' ? 1 : rows
   return { ...place, at: place.at + by, pages: place.pages + 1, seen: place.seen + rows }
 }
 
-/** A total that a count rule calls capped says nothing about the end from its cap on. */
-function exactTotal(reply: PageReply, { pagination, stream }: NumberedContext): number | null {
+/** Rows a page: what the source used, else what it was asked for; null where neither is known. */
+export function usedSizeOf(reply: PageReply, { pagination, stream }: NumberedContext): number | null {
+  return numberOf(reply, pagination.usedSize) ?? stream.settings.pageSize
+}
+
+/** The total of an answer. One that a count rule calls capped says nothing about the end from its cap on. */
+export function totalOf(reply: PageReply, { pagination, stream }: NumberedContext): number | null {
   const { total } = pagination
   const value = numberOf(reply, total)
   if (value === null || total === null) return null
@@ -106,7 +122,7 @@ function exactTotal(reply: PageReply, { pagination, stream }: NumberedContext): 
 
 function isShortEnd(reply: PageReply, { pagination, stream }: NumberedContext): boolean {
   if (!pagination.end.shortPage) return false
-  const size = numberOf(reply, pagination.usedSize) ?? stream.settings.pageSize
+  const size = usedSizeOf(reply, { pagination, stream })
   return size !== null && reply.rows.length < size
 }
 
@@ -122,13 +138,14 @@ function isSameExtract(a: Extract, b: Extract): boolean {
 }
 
 function writePlace(place: Place): Cursor {
-  return { at: place.at, pages: place.pages, seen: place.seen, total: place.total }
+  const { at, pages, seen, total } = place
+  return { at, pages, seen, total, ...(place.hasMoved ? { moved: true } : {}) }
 }
 
 function readPlace(cursor: Json): Place {
   const [at, pages, seen, total] = ['at', 'pages', 'seen', 'total'].map((name) => wholeNumber(valueAt(cursor, [name])))
   if (isJsonObject(cursor) && typeof at === 'number' && typeof pages === 'number' && typeof seen === 'number') {
-    return { at, pages, seen, total: total ?? null }
+    return { at, pages, seen, total: total ?? null, hasMoved: cursor.moved === true }
   }
   throw new InvariantError('read cursor found no place of a numbered walk')
 }

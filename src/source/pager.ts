@@ -5,13 +5,19 @@ import type { Cursor } from '../domain/ports.js'
 import type { Pagination, Stream } from '../domain/source-model.js'
 import type { Step } from './request.js'
 import type { Reply } from './rows.js'
+import type { Proof } from '../domain/task.js'
 import type { Secrets } from './secrets.js'
 
 /** A decoded answer, as pagination sees it. */
 export interface PageReply extends Reply {
+  /** Rows as the source counts them. */
   readonly rows: readonly Json[]
-  /** The same rows, parsed again. */
+  /** What is loaded: the rows, or what the stream unfolds of them. */
+  readonly records: readonly Json[]
+  /** The same records, parsed again. */
   readonly reread: () => readonly Json[]
+  /** The source's clock when it answered, at the latest, Unix ms. */
+  readonly servedAt: number
   /** Size of the answer's body. */
   readonly bytes: number
   /** Equal for a page that repeats. */
@@ -29,6 +35,8 @@ export interface NextStep {
   readonly cursor: Cursor | null
   /** What must not repeat; null where no loop is possible. */
   readonly fingerprint: string | null
+  /** At an end: what the pages prove of themselves; absent where only counts can judge. */
+  readonly verdict?: Proof
 }
 export interface Pager {
   /** The request at a cursor; null is the beginning. */
@@ -37,12 +45,24 @@ export interface Pager {
   after(cursor: Cursor | null, reply: PageReply): NextStep
   /** The cursor that will probably follow `cursor`, before its answer is there; null where that cannot be said. */
   guessAfter(cursor: Cursor, reply: PageReply): Cursor | null
+  /** Where the walk goes on after this status, with a smaller request; null: the status is an error. */
+  shrink?(cursor: Cursor | null, status: number): Cursor | null
+  /** True where the verdict of its last page counts, and not the source's count of the partition. */
+  readonly judges?: boolean
+  /** True where an answer's count is not the partition's: it asks for a part of it at a time. */
+  readonly isPartial?: boolean
 }
 export interface PagerOptions {
   readonly stream: Stream
   readonly secrets: Secrets
   /** Origin of the stream's own requests. */
   readonly origin: string
+  /** Only what changed since then, Unix ms; null: everything. */
+  readonly since: number | null
+  /** Values of the fan-out's dimension, in their order; empty where it has one request each. */
+  readonly values: readonly string[]
+  /** Values in one request that the source took last, by stream: learned once, not at every walk. */
+  readonly sizes: Map<string, number>
 }
 
 /** The parameter for the page size, where one is sent. */

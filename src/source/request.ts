@@ -28,6 +28,10 @@ export interface Step {
   readonly url: string | null
   /** What `{cursor}` stands for; null on the first request. */
   readonly cursor: string | null
+  /** Parameters over the shape's own, still templates; absent: none. */
+  readonly query?: Readonly<Record<string, Template>>
+  /** Statuses that are not tried again, because the walk knows another way. */
+  readonly surfaces?: readonly number[]
 }
 export const firstStep: Step = { params: {}, url: null, cursor: null }
 
@@ -62,10 +66,12 @@ function buildUrl(parts: RequestParts, scope: TemplateScope, step: Step): URL {
   const base = baseUrl(parts.source, scope)
   const path = expandTemplate(shape.path, scope, encodePathPart)
   const url = joinPath(base, path)
-  for (const [name, template] of Object.entries(shape.query)) {
+  for (const [name, template] of Object.entries({ ...shape.query, ...step.query })) {
     // A first request has no cursor: the parameter is left out, not sent empty.
     if (step.cursor === null && isBareCursor(template)) continue
-    url.searchParams.set(name, expandTemplate(template, scope))
+    const value = expandTemplate(template, scope)
+    if (value === '' && template !== '' && !isBareCursor(template)) throw emptyParameter(name)
+    url.searchParams.set(name, value)
   }
   if (shape.bodyParams) return url
   for (const [name, value] of Object.entries(step.params)) url.searchParams.set(name, String(value))
@@ -136,6 +142,13 @@ function emptyPart(hole: TemplateHole): SourceRejected | ConfigError {
   const name = 'name' in hole ? hole.name : hole.kind
   const Fault = hole.kind === 'dimension' ? SourceRejected : ConfigError
   return new Fault('empty_path_part', `build the path found an empty value for "${name}"`)
+}
+
+/** Many sources take a filter without a value for none, and answer with everything. */
+function emptyParameter(name: string): SourceRejected {
+  return new SourceRejected('empty_parameter', `build parameter "${name}" found an empty value`, {
+    hint: 'give it a value, or leave the parameter out of the definition',
+  })
 }
 
 function isBareCursor(template: Template): boolean {

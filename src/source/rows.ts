@@ -1,7 +1,7 @@
 // Owns what a decoded answer says: its rows as objects, errors inside a 200, values taken from a header or a path, counts. Pure.
 import type { IncomingHttpHeaders } from 'node:http'
 import { AnswerInvalid } from '../domain/errors.js'
-import type { Json, JsonPath } from '../domain/json.js'
+import type { Json, JsonObject, JsonPath } from '../domain/json.js'
 import { ExactDecimal, isJsonObject, valueAt } from '../domain/json.js'
 import type { SourceCount } from '../domain/ports.js'
 import type { AnswerError, AnswerShape, CountRule, Extract } from '../domain/source-model.js'
@@ -31,6 +31,30 @@ export function rowsOf(decoded: Decoded, options: RowOptions): Json[] {
   const rows = valueAt(decoded.root, options.shape.rows)
   if (!Array.isArray(rows)) throw rowsMissing(rows, options)
   return shapeRows(rows as readonly Json[], headerOf(decoded.root, options), options)
+}
+
+/** The records that rows unfold into: elements of an array in each, with the row around them as `_parent`. Rows that are records stay. */
+export function recordsOf(rows: readonly Json[], { shape, address }: RowOptions): readonly Json[] {
+  const { unfold } = shape
+  if (unfold === null) return rows
+  return rows.flatMap((row, index) => {
+    const elements = valueAt(row, unfold)
+    if (elements === undefined || elements === null) return []
+    if (!Array.isArray(elements)) {
+      throw new AnswerInvalid('bad_row', `read ${address} found no list at "${pathText(unfold)}" of row ${index + 1}`)
+    }
+    const parent = isJsonObject(row) ? without(row, unfold) : row
+    return elements.map((element: Json): Json =>
+      isJsonObject(element) ? { ...element, _parent: parent } : { value: element, _parent: parent },
+    )
+  })
+}
+
+/** The row without the unfolded list, which would be kept once for each of its elements. */
+function without(row: JsonObject, path: JsonPath): JsonObject {
+  const [name, ...rest] = path
+  if (typeof name !== 'string' || rest.length > 0) return row
+  return Object.fromEntries(Object.entries(row).filter(([key]) => key !== name))
 }
 
 /** The first declared error that an answer with a good status holds; null where there is none. */

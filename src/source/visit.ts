@@ -1,9 +1,9 @@
 // Owns asking for one partition: its requests built, sent, and read as pages or as counts. Knows nothing of the order of pages.
 import { createHash } from 'node:crypto'
-import { type BackfillError, SourceUnavailable } from '../domain/errors.js'
+import { AnswerInvalid, type BackfillError, SourceUnavailable } from '../domain/errors.js'
 import type { Json } from '../domain/json.js'
 import { valueAt } from '../domain/json.js'
-import type { KeyText, SourceCount, WalkStart } from '../domain/ports.js'
+import type { KeyText, QuestionStart, SourceCount } from '../domain/ports.js'
 import type {
   AnswerShape,
   ConfirmRequest,
@@ -16,6 +16,7 @@ import type {
 import { expandTemplate, parseTemplate } from '../domain/template.js'
 import type { Decoded, DecodeOptions } from './decode.js'
 import { decode, tryJson } from './decode.js'
+import { type Belonging, belongingOf, pathOfColumn, refuseStrangers } from './belonging.js'
 import { acceptedEncodings } from './decompress.js'
 import { cleanLine } from './excerpt.js'
 import type { Caller, ExchangeDependencies } from './exchange.js'
@@ -23,12 +24,12 @@ import { answerError, exchange } from './exchange.js'
 import type { PageReply } from './pager.js'
 import type { RequestParts, Step } from './request.js'
 import { buildRequest, firstStep } from './request.js'
-import { countBy, errorInside, extract, isSameJson, rowsOf, textOf } from './rows.js'
+import { countBy, errorInside, extract, isSameJson, recordsOf, rowsOf, textOf } from './rows.js'
 import { secretsOf } from './secrets.js'
 import type { WireAnswer } from './transport.js'
 import type { Asking } from './walk.js'
 
-export type PartitionStart = Omit<WalkStart, 'cursor' | 'loop' | 'pages' | 'received'>
+export type PartitionStart = QuestionStart
 export interface VisitOptions {
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly userAgent: string
@@ -40,14 +41,15 @@ export interface Visit {
   readonly askPage: (step: Step, asking: Asking) => Promise<PageReply>
   /** A request that only a count is read from; null where its answer holds none. */
   readonly askCount: (rule: CountRule, shape: RequestShape, asking: Asking) => Promise<SourceCount | null>
-  /** Whether the source says that the row of a key is gone. An answer that is neither a good one nor one of the declared statuses is thrown. */
-  readonly askGone: (confirm: ConfirmRequest, key: KeyText, asking: Asking) => Promise<boolean>
+  /** Which rows the source says are gone. An answer that is neither a good one nor one of the declared statuses is thrown. */
+  readonly askGone: (confirm: ConfirmRequest, keys: readonly KeyText[], asking: Asking) => Promise<readonly boolean[]>
   readonly parts: RequestParts
 }
 
 /** @throws ConfigError where the definition's templates cannot be read. */
 export function createVisit(start: PartitionStart, options: VisitOptions): Visit {
   const parts = partsOf(start, options)
+  const belonging = belongingOf(start)
   const callerOf = <T>(asking: Asking, readers: Pick<Caller<T>, 'read' | 'readError'>): Caller<T> => {
     const { source, stream, purpose, deadlineAt, maxWaitMs } = start
     const { signal, onRequest } = asking
@@ -58,12 +60,17 @@ export function createVisit(start: PartitionStart, options: VisitOptions): Visit
     askPage: async (step, asking) => {
       const request = buildRequest(parts, step)
       const expected = expectationsAt(parts, start.stream, step.cursor)
-      const reading = { stream: start.stream, address: request.address, clean: parts.secrets.clean, expected }
+      const reading = {
+        ...{ stream: start.stream, address: request.address, clean: parts.secrets.clean, expected },
+        belonging,
+        askedAt: options.dependencies.clock.now(),
+      }
       const readers = {
         read: (answer: WireAnswer) => readPage(answer, reading),
         readError: (answer: WireAnswer) => (asking.isFirst ? null : readPastEnd(answer, reading)),
       }
-      return await exchange(request, callerOf(asking, readers), options.dependencies)
+      const caller = { ...callerOf(asking, readers), surfaces: step.surfaces ?? [] }
+      return await exchange(request, caller, options.dependencies)
     },
     askCount: async (rule, shape, asking) => {
       const request = buildRequest({ ...parts, shape }, firstStep)
@@ -71,17 +78,20 @@ export function createVisit(start: PartitionStart, options: VisitOptions): Visit
       const readers = { read: (answer: WireAnswer) => readCount(answer, rule, reading), readError: () => null }
       return await exchange(request, callerOf(asking, readers), options.dependencies)
     },
-    askGone: async ({ request: shape, gone }, key, asking) => {
+    askGone: async ({ request: shape, gone, many }, keys, asking) => {
+      const [first = {}] = keys
       // The key's columns stand beside the dimensions; where both have a name, they hold the same value.
-      const scope = { ...parts.scope, partition: { ...parts.scope.partition, ...key } }
-      const request = buildRequest({ ...parts, shape, scope }, firstStep)
+      const scope = { ...parts.scope, partition: { ...parts.scope.partition, ...first } }
+      const request = buildRequest({ ...parts, shape, scope }, many === null ? firstStep : askAll(many, keys))
       const reading = { stream: start.stream, address: request.address, clean: parts.secrets.clean, expected: [] }
       const readers = {
         read: (answer: WireAnswer) => {
-          refuseErrorInside(decode(answer, { shape: { ...start.stream.answer, format: 'json' }, ...reading }), reading)
-          return false
+          const decoded = decode(answer, { shape: { ...start.stream.answer, format: 'json' }, ...reading })
+          refuseErrorInside(decoded, reading)
+          if (many === null) return keys.map(() => false)
+          return goneIn(rowsOf(decoded, { shape: start.stream.answer, address: request.address }), keys, start.stream)
         },
-        readError: (answer: WireAnswer) => (gone.includes(answer.status) ? true : null),
+        readError: (answer: WireAnswer) => (gone.includes(answer.status) ? keys.map(() => true) : null),
       }
       return await exchange(request, callerOf(asking, readers), options.dependencies)
     },
@@ -107,6 +117,25 @@ const accepted: Record<AnswerShape['format'], string> = {
   csv: 'text/csv, */*;q=0.5',
 }
 
+function askAll({ param, join }: NonNullable<ConfirmRequest['many']>, keys: readonly KeyText[]): Step {
+  return { ...firstStep, params: { [param]: keys.flatMap((key) => Object.values(key)).join(join) } }
+}
+
+/** Which of the keys an answer does not list. One that lists a row that was not asked for shows that the source did not obey. */
+function goneIn(rows: readonly Json[], keys: readonly KeyText[], stream: Stream): readonly boolean[] {
+  const [name = ''] = stream.key
+  const path = pathOfColumn(stream, name)
+  const listed = new Set(rows.map((row) => textOf(valueAt(row, path))))
+  const asked = keys.map((key) => key[name] ?? '')
+  const stranger = [...listed].find((value) => !asked.includes(value))
+  if (stranger === undefined) return asked.map((value) => !listed.has(value))
+  throw new AnswerInvalid(
+    'foreign_rows',
+    `ask ${stream.source}.${stream.name} for ${asked.length} rows found "${stranger}", which was not asked for`,
+    { hint: 'the source seems to ignore the parameter of "confirm"' },
+  )
+}
+
 /** What reading an answer needs of its request. */
 interface Reading {
   readonly stream: Stream
@@ -114,6 +143,11 @@ interface Reading {
   readonly address: string
   readonly clean: (text: string) => string
   readonly expected: readonly Expected[]
+}
+interface PageReading extends Reading {
+  readonly belonging: readonly Belonging[]
+  /** When it was asked, Unix ms. */
+  readonly askedAt: number
 }
 /** What the answer to one request must say of itself. */
 interface Expected {
@@ -144,26 +178,37 @@ function refuseOther(answer: Pick<WireAnswer, 'headers'>, { root }: Decoded, rea
   }
 }
 
-function readPage(answer: WireAnswer, reading: Reading): PageReply {
+function readPage(answer: WireAnswer, reading: PageReading): PageReply {
   const { stream, address } = reading
   const decodeAgain = () => decode(answer, { shape: stream.answer, ...reading })
   const decoded = decodeAgain()
   refuseErrorInside(decoded, reading)
   refuseOther(answer, decoded, reading)
-  const rowsIn = (from: Decoded) => rowsOf(from, { shape: stream.answer, address })
+  const options = { shape: stream.answer, address }
+  const rowsIn = (from: Decoded) => rowsOf(from, options)
+  const rows = rowsIn(decoded)
+  const records = recordsOf(rows, options)
+  refuseStrangers(records, reading)
   return {
     ...replyOf(answer, reading),
     root: decoded.root,
-    rows: rowsIn(decoded),
-    reread: () => rowsIn(decodeAgain()),
+    rows,
+    records,
+    reread: () => recordsOf(rowsIn(decodeAgain()), options),
     isPastEnd: false,
   }
 }
 
-function replyOf(answer: WireAnswer, { address }: Reading): Omit<PageReply, 'rows' | 'reread' | 'root' | 'isPastEnd'> {
+function replyOf(
+  answer: WireAnswer,
+  { address, askedAt }: PageReading,
+): Omit<PageReply, 'rows' | 'records' | 'reread' | 'root' | 'isPastEnd'> {
   const { headers, url, body } = answer
   const hashBody = () => createHash('sha256').update(body).digest('base64url')
-  return { headers, url, address, bytes: body.length, hashBody }
+  const date = headers.date === undefined ? Number.NaN : Date.parse(headers.date)
+  // The earlier of two clocks: a change that one of them dates before the walk is asked for again rather than lost.
+  const servedAt = Number.isNaN(date) ? askedAt : Math.min(date, askedAt)
+  return { headers, url, address, bytes: body.length, hashBody, servedAt }
 }
 
 function readCount(answer: WireAnswer, rule: CountRule, reading: Reading): SourceCount | null {
@@ -184,14 +229,14 @@ function refuseErrorInside({ root }: Decoded, { stream, address, clean }: Readin
   throw error
 }
 
-function readPastEnd(answer: WireAnswer, reading: Reading): PageReply | null {
+function readPastEnd(answer: WireAnswer, reading: PageReading): PageReply | null {
   const { pagination } = reading.stream
   if (pagination.kind !== 'page' && pagination.kind !== 'offset') return null
   const rules = pagination.end.errors.filter((rule) => rule.status === answer.status)
   if (rules.length === 0) return null
   const root = tryJson(answer.body)
   if (!rules.some((rule) => isEndError(rule, root))) return null
-  return { ...replyOf(answer, reading), root: undefined, rows: [], reread: () => [], isPastEnd: true }
+  return { ...replyOf(answer, reading), root: undefined, rows: [], records: [], reread: () => [], isPastEnd: true }
 }
 
 function isEndError(rule: EndError, root: Json | undefined): boolean {

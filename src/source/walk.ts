@@ -2,7 +2,7 @@
 // What survives a kill is what the consumer made durable: cursor and loop of its last page. Requests still in flight when the consumer stops are
 // aborted, and booked as answered before the walk returns.
 import { createHash } from 'node:crypto'
-import { AnswerInvalid, StoppedError } from '../domain/errors.js'
+import { AnswerInvalid, SourceRejected, SourceUnavailable, StoppedError } from '../domain/errors.js'
 import type { Json } from '../domain/json.js'
 import { valueAt } from '../domain/json.js'
 import type { LoopState } from '../domain/loop.js'
@@ -76,15 +76,19 @@ export async function onePage(
   }
 }
 
-function contentOf(reply: PageReply): Pick<Page, 'records' | 'reread' | 'bytes' | 'address'> {
-  return { records: reply.rows, reread: reply.reread, bytes: reply.bytes, address: reply.address }
+function contentOf(reply: PageReply): Pick<Page, 'records' | 'reread' | 'bytes' | 'address' | 'servedAt'> {
+  const { records, reread, bytes, address, servedAt } = reply
+  return { records, reread, bytes, address, servedAt }
 }
 
 async function* pagesInOrder(start: WalkStart, pager: Pager, flights: Flights): AsyncGenerator<Page, void, undefined> {
   let { cursor } = start
   let loop = readLoop(start.loop)
+  const ownCounts = start.stream.count.filter((rule) => rule.request === null)
   for (let number = start.pages + 1; ; number += 1) {
-    const reply = await flights.take(cursor)
+    const taken = await flights.takeSmaller(cursor)
+    const { reply } = taken
+    cursor = taken.cursor
     const next = pager.after(cursor, reply)
     loop = advanceLoop(loop, next, reply)
     const isEndless = next.cursor !== null && number >= start.stream.settings.maxPages
@@ -95,10 +99,8 @@ async function* pagesInOrder(start: WalkStart, pager: Pager, flights: Flights): 
       ...contentOf(reply),
       next: next.cursor,
       loop: { ...loop },
-      count: countIn(
-        reply,
-        start.stream.count.filter((rule) => rule.request === null),
-      ),
+      count: pager.isPartial === true ? null : countIn(reply, ownCounts),
+      ...(pager.judges === true ? { judged: { verdict: next.verdict ?? null } } : {}),
       requests: flights.takeRequests(),
     }
     if (isEndless) throw endless(start, reply)
@@ -126,9 +128,25 @@ class Flights {
   async take(cursor: Cursor | null): Promise<PageReply> {
     const flight = this.#at(cursor)
     this.#queue.shift()
-    const reply = await flight.reply
-    this.#requests += flight.requests
-    return reply
+    try {
+      return await flight.reply
+    } finally {
+      this.#requests += flight.requests
+    }
+  }
+
+  /** The answer at a cursor, or at one in its place that asks for less, where the source says that it was too much. */
+  async takeSmaller(cursor: Cursor | null): Promise<{ readonly reply: PageReply; readonly cursor: Cursor | null }> {
+    for (let at = cursor; ; ) {
+      try {
+        return { reply: await this.take(at), cursor: at }
+      } catch (error) {
+        const status = error instanceof SourceUnavailable || error instanceof SourceRejected ? error.context.status : null
+        const smaller = typeof status === 'number' ? this.#dependencies.pager.shrink?.(at, status) : null
+        if (smaller === null || smaller === undefined) throw error
+        at = smaller
+      }
+    }
   }
 
   /** Makes sure that the request at `cursor` is on its way, and what probably follows it as far as allowed. */

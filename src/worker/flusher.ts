@@ -15,7 +15,6 @@ import type {
   SourceCount,
   StreamTable,
   Walk,
-  WalkEnd,
 } from '../domain/ports.js'
 import type { StreamSettings } from '../domain/source-model.js'
 import type { Proof } from '../domain/task.js'
@@ -129,10 +128,10 @@ export class Flusher {
   }
 
   /** Promotes everything and writes the walk's end into the ledger, with what the end does beside. */
-  async finish(proof: Proof, atEnd: SourceCount | null, end?: WalkEnd): Promise<Checkpoint> {
+  async finish(proof: Proof, atEnd: SourceCount | null, beside: Pick<Advance, 'end' | 'mark'> = {}): Promise<Checkpoint> {
     await this.#settled()
     this.#walk = { ...this.#walk, expected: this.#walk.expected ?? atEnd }
-    await this.#flush({ done: true, proof, ...(end === undefined ? {} : { end }) })
+    await this.#flush({ done: true, proof, ...beside })
     return this.#checkpoint
   }
 
@@ -168,7 +167,7 @@ export class Flusher {
     if (this.#failure !== null) throw this.#failure.error
   }
 
-  async #flush(end: Pick<Advance, 'done' | 'proof' | 'end'>): Promise<void> {
+  async #flush(end: Pick<Advance, 'done' | 'proof' | 'end' | 'mark'>): Promise<void> {
     const batch = this.#empty()
     const walk = this.#walk
     const known = this.#checkpoint.walk

@@ -24,8 +24,8 @@ export interface PruneDeps {
   readonly clock: Clock
   readonly log: Log
   readonly scope: PruneScope
-  /** Asks the source about one row. */
-  readonly isGone: (key: KeyText) => Promise<boolean>
+  /** Asks the source about rows, in one request. */
+  readonly areGone: (keys: readonly KeyText[]) => Promise<readonly boolean[]>
 }
 
 /** Answers about rows are written down at least this often, so that a kill costs only what is younger. */
@@ -53,7 +53,7 @@ export async function endOfWalk(checkpoint: Checkpoint, deps: PruneDeps): Promis
   if (found.confirmed === found.missing) return { kind: 'prune', scope }
   const { confirm } = stream.prune
   if (typeof confirm !== 'string') {
-    await askForEach(checkpoint, deps)
+    await askForEach(checkpoint, deps, confirm.many?.max ?? 1)
     return { kind: 'prune', scope }
   }
   return confirm === 'again' && found.mayConfirmAgain ? { kind: 'again' } : { kind: 'prune', scope }
@@ -80,8 +80,8 @@ async function refuseTooMany(checkpoint: Checkpoint, found: Missing, deps: Prune
   )
 }
 
-/** Asks the source about each missing row; its answer is durable within a second. */
-async function askForEach(checkpoint: Checkpoint, deps: PruneDeps): Promise<void> {
+/** Asks the source about each missing row, some in one request; its answer is durable within a second. */
+async function askForEach(checkpoint: Checkpoint, deps: PruneDeps, atOnce: number): Promise<void> {
   const { destination, table, scope, clock } = deps
   for (;;) {
     const keys = await destination.unconfirmed(checkpoint, table, { ...scope, limit: keysAtOnce })
@@ -94,8 +94,10 @@ async function askForEach(checkpoint: Checkpoint, deps: PruneDeps): Promise<void
       writtenAt = clock.monotonic()
     }
     try {
-      for (const key of keys) {
-        answers.push({ key, isGone: await deps.isGone(key) })
+      for (let at = 0; at < keys.length; at += atOnce) {
+        const some = keys.slice(at, at + atOnce)
+        const gone = await deps.areGone(some)
+        answers.push(...some.map((key, index) => ({ key, isGone: gone[index] === true })))
         if (clock.monotonic() - writtenAt >= durableMs) await write()
       }
     } finally {

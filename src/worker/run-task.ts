@@ -13,6 +13,7 @@ import {
 import { isSamePage, type PageOfWalk } from '../domain/page-task.js'
 import type { Partition } from '../domain/partition.js'
 import type {
+  Advance,
   Checkpoint,
   Clock,
   Destination,
@@ -44,7 +45,8 @@ import {
   walkNote,
 } from './pass-over.js'
 import { endOfWalk } from './prune.js'
-import { freshWalk, hasShrunk, proofOf, sourceLoop, walkAfter, walkToGoOn } from './walk.js'
+import { markOf, requirePartition, sinceOf } from './mark.js'
+import { freshWalk, hasShrunk, proofOf, sourceLoop, verdictOf, walkAfter, walkToGoOn } from './walk.js'
 
 export interface TaskDeps {
   readonly source: Source
@@ -55,6 +57,8 @@ export interface TaskDeps {
   readonly today: string
   /** The one page that the task asks for; null: the whole partition. */
   readonly page: PageOfWalk | null
+  /** It walks everything, also where only changes are asked for otherwise. */
+  readonly isFull: boolean
   readonly table: StreamTable
   readonly client: SourceClient
   readonly destination: Destination
@@ -119,7 +123,8 @@ export async function runTask(lease: Lease, opened: Checkpoint, deps: TaskDeps):
     const before = checkpoint.sequence
     let run: TaskRun | null = null
     try {
-      run = new TaskRun(checkpoint, deps, {
+      const walk = await walkOf(checkpoint, deps)
+      run = new TaskRun({ checkpoint, walk }, deps, {
         countRequest,
         requests: () => requestsBefore + sent,
         wouldDie: (error, sequence) => {
@@ -141,6 +146,15 @@ export async function runTask(lease: Lease, opened: Checkpoint, deps: TaskDeps):
       checkpoint = reopened
     }
   }
+}
+
+/** The walk to go on with, or a new one: over what changed since the watermark, where there is one. */
+async function walkOf(checkpoint: Checkpoint, deps: TaskDeps): Promise<Walk> {
+  const { stream, clock, uuid } = deps
+  const known = walkToGoOn(checkpoint, stream, clock.now())
+  if (known !== null) return known
+  if (!checkpoint.done) await requirePartition(deps)
+  return freshWalk(stream, { id: uuid(), now: clock.now(), since: await sinceOf(deps) })
 }
 
 function shrunkFrom(checkpoint: Checkpoint, { lastProven }: Checkpoint, { settings }: Stream): number | null {
@@ -186,10 +200,14 @@ class TaskRun {
   /** Failed pages, while it is not known whether a page behind them answers. */
   #passing: Passing | null = null
 
-  constructor(checkpoint: Checkpoint, deps: TaskDeps, counter: RequestCounter) {
+  constructor(
+    { checkpoint, walk }: { readonly checkpoint: Checkpoint; readonly walk: Walk },
+    deps: TaskDeps,
+    counter: RequestCounter,
+  ) {
     this.#deps = deps
     this.#counter = counter
-    this.#walk = walkToGoOn(checkpoint, deps.stream, { id: deps.uuid(), now: deps.clock.now() })
+    this.#walk = walk
     if (deps.page !== null && !isSamePage(deps.page, this.#walk)) throw pageMoved(deps.stream, deps.page)
     this.#flusher = new Flusher(checkpoint, this.#walk, {
       table: deps.table,
@@ -323,23 +341,41 @@ class TaskRun {
     // A page alone, and a walk without one, are compared with no count.
     const isPart = page !== null || splitOf(this.#walk).length > 0
     if (mayPrune(stream)) return await this.#finishMirror(isPart)
+    const verdict = isPart ? null : verdictOf(this.#walk)
+    if (verdict !== null) {
+      const walk = (await this.#flusher.drain()).walk ?? this.#walk
+      const proof = verdict === 'proven' ? this.#heldAgainstLast(walk) : verdict
+      await this.#flusher.finish(proof, null, this.#markOf(proof))
+      return true
+    }
     if (stream.count.length === 0 || isPart) {
-      await this.#flusher.finish('unproven', null)
+      await this.#flusher.finish('unproven', null, this.#markOf('unproven'))
       return true
     }
     // The rows come first: asking for the count may take as long as the budget wants.
     const walk = (await this.#flusher.drain()).walk ?? this.#walk
     const atEnd = await this.#countAtEnd()
-    const proof = proofOf(walk, atEnd)
-    await this.#flusher.finish(proof === 'proven' ? await this.#heldAgainstPast(walk) : proof, atEnd)
+    const counted = proofOf(walk, atEnd)
+    const proof = counted === 'proven' ? await this.#heldAgainstPast(walk) : counted
+    await this.#flusher.finish(proof, atEnd, this.#markOf(proof))
     return true
+  }
+
+  #markOf(proof: Proof): Pick<Advance, 'mark'> {
+    const isPart = this.#deps.page !== null || splitOf(this.#walk).length > 0
+    const mark = isPart ? undefined : markOf({ stream: this.#deps.stream, partition: this.#deps.partition, walk: this.#walk, proof })
+    return mark === undefined ? {} : { mark }
   }
 
   /** An answer that is empty, or nearly, where there was plenty: the source's count agrees with it, and both may be wrong. */
   async #heldAgainstPast(walk: Walk): Promise<Proof> {
+    return this.#heldAgainstLast(walk) === 'proven' ? await this.#heldAgainstTable(walk) : 'unproven'
+  }
+
+  #heldAgainstLast(walk: Walk): Proof {
     const { stream } = this.#deps
     const { lastProven } = this.checkpoint
-    if (!hasShrunk(walk, lastProven, stream.settings.maxShrink)) return await this.#heldAgainstTable(walk)
+    if (walk.since !== null || !hasShrunk(walk, lastProven, stream.settings.maxShrink)) return 'proven'
     this.#deps.log('warn', 'walk shrank', {
       stream: `${stream.source}.${stream.name}`,
       partition: this.#deps.partition,
@@ -354,14 +390,17 @@ class TaskRun {
     const { stream, destination, table, partition } = this.#deps
     const checkpoint = await this.#flusher.drain()
     const walk = checkpoint.walk ?? this.#walk
-    const atEnd = stream.count.length === 0 || isPart ? null : await this.#countAtEnd()
+    const verdict = isPart ? null : verdictOf(this.#walk)
+    const isCounted = verdict === null && stream.count.length > 0 && !isPart
+    const atEnd = isCounted ? await this.#countAtEnd() : null
     const walked = await destination.walked(checkpoint, table, partition)
-    const counted = proofOf({ ...walk, distinct: walked.distinct }, atEnd)
+    const counted = verdict ?? proofOf({ ...walk, distinct: walked.distinct }, atEnd)
     const proof = counted === 'proven' && walked.hasUnreadable ? 'unproven' : counted
     if (stream.disposition === 'replace' && proof === 'differs') throw contradicted(stream, walk, atEnd)
-    const end: WalkEnd = proof === 'proven' ? await this.#pruneEnd(checkpoint) : { kind: 'keep' }
+    const mayDelete = proof === 'proven' && walk.since === null
+    const end: WalkEnd = mayDelete ? await this.#pruneEnd(checkpoint) : { kind: 'keep' }
     if (end.kind !== 'again') {
-      await this.#flusher.finish(proof, atEnd, end)
+      await this.#flusher.finish(proof, atEnd, { end, ...this.#markOf(proof) })
       return true
     }
     this.#walk = freshWalk(stream, { id: this.#deps.uuid(), now: this.#deps.clock.now() })
@@ -372,11 +411,11 @@ class TaskRun {
 
   async #pruneEnd(checkpoint: Checkpoint): Promise<WalkEnd> {
     const { source, stream, partition, today } = this.#deps
-    const isGone = (key: KeyText) => this.#deps.client.isGone(this.#walkStart(), key)
+    const areGone = (keys: readonly KeyText[]) => this.#deps.client.areGone(this.#walkStart(), keys)
     return await endOfWalk(checkpoint, {
       ...this.#deps,
       scope: pruneScope({ source, stream }, partition, today),
-      isGone,
+      areGone,
     })
   }
 
@@ -415,7 +454,7 @@ class TaskRun {
 
   #walkStart(): WalkStart {
     const { source, stream, partition, page, deadlineAt, maxWaitMs, signal } = this.#deps
-    const { received } = this.#walk
+    const { received, since, until } = this.#walk
     const cursor = this.#passing === null ? this.#walk.cursor : this.#passing.next
     const pages = this.#walk.pages + (this.#passing?.pages.length ?? 0)
     const loop = sourceLoop(this.#walk)
@@ -425,6 +464,8 @@ class TaskRun {
       stream,
       partition,
       cursor,
+      since,
+      until,
       ...(page === null ? {} : { page }),
       loop,
       pages,

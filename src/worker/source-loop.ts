@@ -4,7 +4,8 @@
  */
 import type { Parking } from '../domain/controls.js'
 import { InvariantError, ParentMissing, StoppedError, TerminalError } from '../domain/errors.js'
-import { pageOfTask, wholePartition } from '../domain/page-task.js'
+import { isFullWalk, pageOfTask, wholePartition } from '../domain/page-task.js'
+import { rowsOf } from '../domain/plan.js'
 import type { Checkpoint, Destination, SourceClient, StreamTable, TaskFilter } from '../domain/ports.js'
 import type { SelectedStream } from '../domain/selection.js'
 import type { StreamSettings } from '../domain/source-model.js'
@@ -13,6 +14,7 @@ import { childrenOf } from '../domain/waiting.js'
 import { asError, describe, type Fate, isOwnFault } from './fate.js'
 import { type LinkedAbort, linkAbort } from './linked-abort.js'
 import { concludeTask, progressOf, released } from './outcome.js'
+import type { Planner } from './planner.js'
 import type { Run } from './run.js'
 import { runTask, type TaskEnd } from './run-task.js'
 import { SourceGate } from './source-gate.js'
@@ -24,6 +26,7 @@ export interface LoopDeps extends WorkerDeps {
   readonly destination: Destination
   readonly client: SourceClient
   readonly waiting: Pick<WaitingRows, 'moved'>
+  readonly planner: Pick<Planner, 'moved' | 'planMoved'>
 }
 
 /** Wait at most this long for a closed budget, where the run is not to wait until the queue is empty. */
@@ -74,15 +77,23 @@ export class SourceLoop {
   async work(): Promise<void> {
     try {
       for (;;) {
+        await this.#deps.planner.planMoved({ isLast: false })
         await this.#fill()
-        if (this.#running.size === 0) break
-        await this.#waitForOne()
+        if (this.#running.size > 0) await this.#waitForOne()
+        else if (!(await this.#hasMore())) break
       }
     } catch (error) {
       this.#run.fail(asError(error))
     }
     await Promise.all(this.#running.values())
     await this.#releasePending()
+  }
+
+  /** What ended last may have made work for streams that follow it: its outcome comes first, so that nobody waits for it any more. */
+  async #hasMore(): Promise<boolean> {
+    if (this.#run.end !== null) return false
+    if (this.#outcomes.length > 0) await this.#exchange(0)
+    return (await this.#deps.planner.planMoved({ isLast: true })) > 0
   }
 
   get #run(): Run {
@@ -275,6 +286,7 @@ export class SourceLoop {
       today: this.#options.today,
       partition: wholePartition(lease.task.partition),
       page: pageOfTask(lease.task.partition),
+      isFull: isFullWalk(lease.task.partition),
       table: entry.table,
       signal: stop.signal,
       deadlineAt: this.#run.deadlineAt,
@@ -283,6 +295,7 @@ export class SourceLoop {
         this.#run.flushed += 1
         this.#gate?.noteAnswer()
         this.#deps.waiting.moved(entry.selected.stream)
+        this.#deps.planner.moved(entry.selected.stream)
         this.#progress.set(lease.task.id, { lease, progress })
         this.#deps.onEvent({ type: 'progress', task: lease.task, progress })
       },
@@ -312,8 +325,9 @@ export class SourceLoop {
 
   /** What fills the tables that this stream refers to still has tasks to do. */
   async #hasOpenParent({ source, stream }: SelectedStream): Promise<boolean> {
+    const followed = rowsOf(stream, source)?.dimension.stream
     const parents = Object.values(source.streams).filter(
-      (one) => one.name !== stream.name && childrenOf(one, [stream]).length > 0,
+      (one) => one.name !== stream.name && (one.name === followed || childrenOf(one, [stream]).length > 0),
     )
     const streams = parents.map(({ name }) => ({ source: source.name, stream: name }))
     const filter = { streams, partitions: {} }

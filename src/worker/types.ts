@@ -1,4 +1,5 @@
 import type { Parking } from '../domain/controls.js'
+import type { FollowQueue } from '../domain/follow.js'
 import type { PartitionFilter } from '../domain/partition.js'
 import type { Budget, Clock, Controls, Destination, Log, Queue, SourceClient } from '../domain/ports.js'
 import type { SelectedStream } from '../domain/selection.js'
@@ -10,6 +11,8 @@ export interface WorkerOptions {
   readonly filter: PartitionFilter
   /** `YYYY-MM-DD` in the workspace's zone. */
   readonly today: string
+  /** IANA zone of the workspace. */
+  readonly timezone: string
   /** null: no limit. */
   readonly maxRuntimeMs: number | null
   readonly maxRequests: number | null
@@ -28,6 +31,7 @@ export interface WorkerOptions {
 
 export interface WorkerDeps {
   readonly queue: Queue
+  readonly follows: FollowQueue
   readonly budget: Budget
   readonly controls: Controls
   readonly clock: Clock

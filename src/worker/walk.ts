@@ -13,29 +13,33 @@ import type { Proof } from '../domain/task.js'
 interface WalkLoops {
   readonly source: Json
   readonly pages: LoopState
+  /** What the walk says of itself at its end, where it does. */
+  readonly verdict?: Proof
 }
 
-/** The walk to go on with: the ledger's where it still asks the same question and is young enough, else a new one from the beginning. */
+/** The walk to go on with: the ledger's where it still asks the same question and is young enough; null: a new one begins. */
 export function walkToGoOn(
   checkpoint: Checkpoint,
   stream: Stream,
-  fresh: { readonly id: string; readonly now: number },
-): Walk {
+  now: number,
+): Walk | null {
   const walk = checkpoint.walk
   // A start that lies as far in the future was written by a clock that was wrong: its age is not known either.
-  const ageMs = walk === null ? 0 : Math.abs(fresh.now - walk.startedAt)
-  if (walk !== null && isSameQuestion(walk, stream) && ageMs <= stream.settings.maxWalkAgeMs) return walk
-  return freshWalk(stream, fresh)
+  const ageMs = walk === null ? 0 : Math.abs(now - walk.startedAt)
+  return walk !== null && isSameQuestion(walk, stream) && ageMs <= stream.settings.maxWalkAgeMs ? walk : null
 }
 
-/** A walk from the beginning. */
-export function freshWalk(stream: Stream, fresh: { readonly id: string; readonly now: number }): Walk {
+/** A walk from the beginning; `since`: only what changed since then, Unix ms. */
+export function freshWalk(
+  stream: Stream,
+  fresh: { readonly id: string; readonly now: number; readonly since?: number | null },
+): Walk {
   return {
     id: fresh.id,
     startedAt: fresh.now,
     pageSize: stream.settings.pageSize,
     requestHash: stream.requestHash,
-    since: null,
+    since: fresh.since ?? null,
     until: null,
     cursor: null,
     loop: null,
@@ -63,7 +67,9 @@ export function sourceLoop(walk: Walk): Json {
  */
 export function walkAfter(walk: Walk, page: Page, digest: PageDigest): Walk {
   const loops = loopsOf(walk)
-  const step = digest.fingerprint === null ? null : stepLoop(loops.pages, digest.fingerprint)
+  // A walk that judges its pages may read one twice on purpose; where it would go round in circles, its own positions show that.
+  const isComparable = digest.fingerprint !== null && page.judged === undefined
+  const step = isComparable ? stepLoop(loops.pages, digest.fingerprint ?? '') : null
   if (step?.isLoop === true) {
     throw new AnswerInvalid(
       'page_repeats',
@@ -73,9 +79,15 @@ export function walkAfter(walk: Walk, page: Page, digest: PageDigest): Walk {
       },
     )
   }
-  const next: WalkLoops = { source: page.loop, pages: step?.state ?? loops.pages }
+  const verdict = page.judged?.verdict ?? undefined
+  const next: WalkLoops = {
+    source: page.loop,
+    pages: step?.state ?? loops.pages,
+    ...(verdict === undefined ? {} : { verdict }),
+  }
   return {
     ...walk,
+    until: walk.until ?? page.servedAt,
     cursor: page.next,
     loop: next as unknown as Json,
     pages: page.number,
@@ -84,11 +96,22 @@ export function walkAfter(walk: Walk, page: Page, digest: PageDigest): Walk {
   }
 }
 
+/** What a walk that judges its own pages said at its end; null: it says nothing of itself, or has not ended. */
+export function verdictOf(walk: Walk): Proof | null {
+  return loopsOf(walk).verdict ?? null
+}
+
 function loopsOf(walk: Walk): WalkLoops {
   const loop = walk.loop
   if (!isJsonObject(loop)) return { source: null, pages: noLoop }
-  return { source: loop.source ?? null, pages: (loop.pages ?? noLoop) as unknown as LoopState }
+  const verdict = proofs.find((proof) => proof === loop.verdict)
+  return {
+    source: loop.source ?? null,
+    pages: (loop.pages ?? noLoop) as unknown as LoopState,
+    ...(verdict === undefined ? {} : { verdict }),
+  }
 }
+const proofs: readonly Proof[] = ['proven', 'unproven', 'differs']
 
 /** What the end of a walk proves. `atEnd` is the source's count after the last page, `walk.expected` the one at its beginning. */
 export function proofOf(walk: Walk, atEnd: SourceCount | null): Proof {

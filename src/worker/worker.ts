@@ -9,6 +9,8 @@ import type { SelectedStream } from '../domain/selection.js'
 import type { Stream } from '../domain/source-model.js'
 import { CappedBudget } from './capped-budget.js'
 import { asError } from './fate.js'
+import { keepsWatermarks } from './mark.js'
+import { followingStreams, isPlanDue, Planner } from './planner.js'
 import { Run } from './run.js'
 import { type LoopDeps, SourceLoop } from './source-loop.js'
 import type { WorkerDeps, WorkerOptions, WorkerReport } from './types.js'
@@ -32,7 +34,10 @@ export async function runWorker(options: WorkerOptions, deps: WorkerDeps): Promi
     await deps.controls.adjustToClock()
     await reclaim(run, options, deps)
     await startRounds(options, deps)
-    const isDue = (await hasDueWork(options, deps)) || ((await deps.compareStores?.()) ?? false)
+    const isDue =
+      (await hasDueWork(options, deps)) ||
+      (await isPlanDue(options.streams, deps)) ||
+      ((await deps.compareStores?.()) ?? false)
     if (isDue) await workWithTimers(run, options, { ...deps, budget })
   } catch (error) {
     run.fail(asError(error))
@@ -55,7 +60,7 @@ async function reclaim(run: Run, options: WorkerOptions, deps: WorkerDeps): Prom
 /** A stream with `every` comes round by itself: a new task for each partition whose time has come. */
 async function startRounds(options: WorkerOptions, deps: WorkerDeps): Promise<void> {
   for (const { source, stream } of options.streams) {
-    if (stream.everyMs === null) continue
+    if (stream.everyMs === null || keepsWatermarks(stream)) continue
     const name = { source: source.name, stream: stream.name }
     const due = await deps.queue.dueRounds(name, stream.everyMs)
     if (due.length === 0) continue
@@ -163,7 +168,9 @@ async function work(run: Run, options: WorkerOptions, deps: WorkerDeps): Promise
   const { destination, client } = await deps.open(deps.budget)
   try {
     const waiting = new WaitingRows(streamsOf(options), { ...deps, run, destination })
-    const loopDeps: LoopDeps = { ...deps, run, destination, client, waiting }
+    const planner = new Planner(options.streams, { ...deps, ...options, destination })
+    await planner.plan()
+    const loopDeps: LoopDeps = { ...deps, run, destination, client, waiting, planner }
     const tables = new Map<SelectedStream, StreamTable>()
     await whileWatching(waiting, async () => {
       let claimed: number
@@ -204,13 +211,15 @@ async function openTables(
   options: WorkerOptions,
   deps: WorkerDeps & { readonly destination: Destination; readonly tables: Map<SelectedStream, StreamTable> },
 ): Promise<void> {
+  const following = new Set(await followingStreams(options.streams, deps.follows))
   for (const selected of options.streams) {
     const { source, stream } = selected
     const isKnown =
       deps.tables.has(selected) || run.refused.some((one) => one.source === source.name && one.stream === stream.name)
     if (isKnown || run.signal.aborted) continue
     const filter = { streams: [{ source: source.name, stream: stream.name }], partitions: options.filter }
-    if ((await deps.queue.nextDueAt(filter)) === null) continue
+    // The tasks of a stream that follows another may be made at any moment.
+    if (!following.has(selected) && (await deps.queue.nextDueAt(filter)) === null) continue
     try {
       deps.tables.set(selected, await deps.destination.openTable(stream))
     } catch (error) {

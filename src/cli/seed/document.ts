@@ -8,12 +8,13 @@ export function seedDocument(report: SeedReport): unknown {
     superseded: report.superseded,
     already_done: report.alreadyDone,
     already_open: report.alreadyOpen,
-    streams: report.byStream.map(({ source, stream, created, alreadyDone, alreadyOpen }) => ({
+    streams: report.byStream.map(({ source, stream, created, alreadyDone, alreadyOpen, follows }) => ({
       source,
       stream,
       created,
       already_done: alreadyDone,
       already_open: alreadyOpen,
+      follows,
     })),
     open: report.open.map(taskDocument),
   }

@@ -57,7 +57,7 @@ async function make(asked: Asked<SeedFlags>, request: SeedRequest): Promise<numb
     const { log } = openWorkspaceLog(asked.workspace, opened, { command: 'seed' })
     const queue = opened.keep(await openWorkspaceQueue(asked.workspace, 'create'), (open) => open.close())
     const { seed } = await import('../../seed/seed.js')
-    const report: SeedReport = await seed(request, { queue, clock: systemClock, log })
+    const report: SeedReport = await seed(request, { queue, follows: queue.follows, clock: systemClock, log })
     if (asked.flags.json === true) sayJson(seedDocument(report))
     else for (const line of seedLines(report, asked, systemClock.now())) say(line)
     return exitCodes.done

@@ -25,13 +25,15 @@ export function seedLines(report: SeedReport, asked: Pick<Asked<unknown>, 'strea
 }
 
 function nextStep(report: SeedReport): readonly string[] {
-  if (report.created > 0) return ['Next: run "backfill worker", or wait for cron']
+  if (report.created > 0 || report.byStream.some(({ follows }) => follows !== null))
+    return ['Next: run "backfill worker", or wait for cron']
   if (report.alreadyDone > 0 && report.alreadyOpen === 0)
     return ['Nothing to do: use --force to move finished partitions again']
   return []
 }
 
 function countsText(one: SeedReport['byStream'][number]): string {
+  if (one.follows !== null) return `follows ${one.follows}: the worker makes a task as rows of it come or change`
   const parts = [`${plural(one.created, 'task')} made`]
   if (one.alreadyDone > 0) parts.push(`${count(one.alreadyDone)} done already`)
   if (one.alreadyOpen > 0) parts.push(`${count(one.alreadyOpen)} open already`)

@@ -122,9 +122,10 @@ async function work(asked: WorkerAsked, { opened, queue, signal, lost, stop }: W
     }
   }
   const report = await runWorker(
-    { ...optionsOf(asked), runId, signal },
+    { ...optionsOf(asked), runId, signal, timezone: asked.workspace.timezone },
     {
       queue,
+      follows: queue.follows,
       budget: queue.budget,
       controls: queue.controls,
       clock: systemClock,

@@ -1,0 +1,83 @@
+/**
+ * What a walk of a stream with watermarks begins from, and what its end says of the partitions it walked. Owns the rule which walks may say anything; knows no SQL.
+ */
+import { ParentMissing, SourceRejected } from '../domain/errors.js'
+import type { Mark } from '../domain/follow.js'
+import { didYouMean, listNames } from '../domain/nearest.js'
+import type { Partition } from '../domain/partition.js'
+import { rowsOf } from '../domain/plan.js'
+import type { Destination, Walk } from '../domain/ports.js'
+import type { Source, Stream } from '../domain/source-model.js'
+import type { Proof } from '../domain/task.js'
+
+interface PartitionOfStream {
+  readonly source: Source
+  readonly stream: Stream
+  readonly partition: Partition
+  readonly destination: Pick<Destination, 'watermark' | 'strangers'>
+}
+
+/** True for a stream of which the database keeps what was walked when. */
+export function keepsWatermarks({ incremental, fanOut }: Pick<Stream, 'incremental' | 'fanOut'>): boolean {
+  return incremental !== null || fanOut !== null
+}
+
+/** Lower bound of a walk that begins now: the least watermark of its partitions less the overlap, Unix ms; null: everything is asked for. */
+export async function sinceOf(
+  deps: PartitionOfStream & { readonly isFull: boolean; readonly page: unknown },
+): Promise<number | null> {
+  const { stream, partition, destination, isFull, page } = deps
+  if (stream.incremental === null || isFull || page !== null) return null
+  const watermark = await destination.watermark(stream, singlePartitions(stream, partition))
+  return watermark === null ? null : watermark - stream.incremental.overlapMs
+}
+
+/** A partition of many values as one for each; any other as it is. */
+export function singlePartitions({ fanOut }: Pick<Stream, 'fanOut'>, partition: Partition): readonly Partition[] {
+  if (fanOut?.many == null) return [partition]
+  const { dimension } = fanOut
+  return (partition[dimension] ?? '').split(',').map((value) => ({ ...partition, [dimension]: value }))
+}
+
+/** What the end of a walk says; undefined: nothing, for nobody keeps it, or it is contradicted. */
+export function markOf({
+  stream,
+  partition,
+  walk,
+  proof,
+}: {
+  readonly stream: Stream
+  readonly partition: Partition
+  readonly walk: Walk
+  readonly proof: Proof
+}): Mark | undefined {
+  if (!keepsWatermarks(stream) || proof === 'differs') return undefined
+  const { since, until } = walk
+  const dimension = stream.fanOut?.dimension ?? ''
+  const column = stream.match[dimension]
+  const countBy = since === null && column !== undefined ? { dimension, column } : null
+  return { partitions: singlePartitions(stream, partition), since, until, proof, countBy }
+}
+
+/**
+ * Before a request is spent: the rows that a partition is made for must be there.
+ * @throws ParentMissing where their table is still empty; SourceRejected `unknown_partition` where it has others, but not one of these.
+ */
+export async function requirePartition({ source, stream, partition, destination }: PartitionOfStream): Promise<void> {
+  const rows = rowsOf(stream, source)
+  if (rows === null) return
+  const { name, dimension } = rows
+  const values = singlePartitions(stream, partition).map((single) => single[name] ?? '')
+  const found = await destination.strangers(dimension, values, 1000)
+  if (found.strangers.length < values.length) return
+  const [first = ''] = found.strangers
+  const parent = `${source.name}.${dimension.stream}`
+  if (found.rows === 0) {
+    throw new ParentMissing('parent_missing', `ask for ${name} "${first}" found ${parent} still empty`, {
+      hint: `load ${parent} first: run "backfill seed ${parent}"`,
+    })
+  }
+  throw new SourceRejected('unknown_partition', `ask for ${name} "${first}" found no such row in ${parent}${didYouMean(first, found.known)}`, {
+    hint: `${name} is one of ${listNames(found.known.slice(0, 20))}`,
+  })
+}

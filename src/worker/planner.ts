@@ -1,0 +1,309 @@
+/**
+ * Makes the tasks of streams that follow others: for rows that came or changed, for partitions whose time has come, for full walks. Owns which partitions share a
+ * task and when a stream is looked at again; knows no SQL. What it computes it computes from the database each time, so that nothing is lost with a process and
+ * nothing is made twice: a partition with an open task is left alone.
+ */
+import type { DuePartition, DueReport, Followed, FollowFound } from '../domain/follow.js'
+import { isWithinHours } from '../domain/hours.js'
+import { fullWalkPartition, isFullWalk, wholePartition } from '../domain/page-task.js'
+import { type Partition, partitionKey } from '../domain/partition.js'
+import { restPartitions, rowsOf } from '../domain/plan.js'
+import type { Clock, Destination, Log, Queue, StreamCounts } from '../domain/ports.js'
+import type { FollowQueue } from '../domain/follow.js'
+import type { SelectedStream } from '../domain/selection.js'
+import type { Stream } from '../domain/source-model.js'
+import { keepsWatermarks, singlePartitions } from './mark.js'
+
+export interface PlannerDeps {
+  readonly queue: Queue
+  readonly follows: FollowQueue
+  readonly destination: Pick<Destination, 'due'>
+  readonly clock: Clock
+  readonly log: Log
+  /** `YYYY-MM-DD` in the workspace's zone. */
+  readonly today: string
+  /** IANA zone of hours. */
+  readonly timezone: string
+}
+
+/** Tables move with every flush: their followers are looked at this often at most. */
+const pauseMs = 2000
+const enqueueSize = 1000
+/** Full walks of one stream in the queue at a time: what is begun at night should be over by day. */
+const mostFullWalks = 100
+/** What could not be made for want of room is looked at again so soon. */
+const soonMs = 60_000
+
+/** True where a stream that follows is to be looked at: its time has come, or what it follows has moved. Reads the queue alone. */
+export async function isPlanDue(
+  streams: readonly SelectedStream[],
+  deps: Pick<PlannerDeps, 'queue' | 'follows' | 'clock'>,
+): Promise<boolean> {
+  const followed = await followedAmong(streams, deps.follows)
+  if (followed.length === 0) return false
+  const counts = await deps.queue.counts()
+  const now = deps.clock.now()
+  return followed.some(
+    ({ selected, followed: one }) =>
+      (one.planAt !== null && one.planAt <= now) || one.seen !== movementOf(selected, counts),
+  )
+}
+
+/** Those of the streams that follow others. */
+export async function followingStreams(
+  streams: readonly SelectedStream[],
+  follows: FollowQueue,
+): Promise<readonly SelectedStream[]> {
+  return (await followedAmong(streams, follows)).map(({ selected }) => selected)
+}
+
+interface FollowedStream {
+  readonly selected: SelectedStream
+  readonly followed: Followed
+}
+
+async function followedAmong(
+  streams: readonly SelectedStream[],
+  follows: FollowQueue,
+): Promise<readonly FollowedStream[]> {
+  const followed = await follows.followed()
+  return streams.flatMap((selected) => {
+    const { source, stream } = selected
+    const found = followed.find((one) => one.source === source.name && one.stream === stream.name)
+    return found === undefined || !keepsWatermarks(stream) ? [] : [{ selected, followed: found }]
+  })
+}
+
+/** What the stream's parent has moved so far, as a text that changes with it. */
+function movementOf({ source, stream }: SelectedStream, counts: readonly StreamCounts[]): string {
+  const parent = rowsOf(stream, source)?.dimension.stream
+  const found = counts.find((one) => one.source === source.name && one.stream === parent)
+  return found === undefined ? '' : `${found.totals.created} ${found.totals.updated} ${found.done}`
+}
+
+export class Planner {
+  readonly #streams: readonly SelectedStream[]
+  readonly #deps: PlannerDeps
+  /** Partitions that this run made tasks for, by stream: one that its walk left due is tried again by the next run, not at once. */
+  readonly #made = new Map<string, Set<string>>()
+  /** Names of streams whose tables moved since their followers were looked at. */
+  readonly #moved = new Set<string>()
+  #plannedAt = Number.NEGATIVE_INFINITY
+  #running: Promise<number> | null = null
+
+  constructor(streams: readonly SelectedStream[], deps: PlannerDeps) {
+    this.#streams = streams
+    this.#deps = deps
+  }
+
+  /** A flush of this stream was promoted, or one of its tasks ended. */
+  moved(stream: Stream): void {
+    this.#moved.add(nameOf(stream))
+  }
+
+  /** Looks at every stream whose time has come. Answers how many tasks were made. */
+  async plan(): Promise<number> {
+    const now = this.#deps.clock.now()
+    const counts = await this.#deps.queue.counts()
+    return await this.#planWhere(
+      ({ selected, followed }) =>
+        (followed.planAt !== null && followed.planAt <= now) || followed.seen !== movementOf(selected, counts),
+    )
+  }
+
+  /** Looks at what follows streams that moved; not more often than every few seconds, unless `isLast`. */
+  async planMoved({ isLast }: { readonly isLast: boolean }): Promise<number> {
+    if (this.#running !== null) return await this.#running
+    if (this.#moved.size === 0) return 0
+    if (!isLast && this.#deps.clock.monotonic() - this.#plannedAt < pauseMs) return 0
+    const moved = new Set(this.#moved)
+    this.#moved.clear()
+    this.#running = this.#planWhere(({ selected: { source, stream } }) => {
+      const parent = rowsOf(stream, source)?.dimension.stream
+      return parent !== undefined && moved.has(`${source.name}.${parent}`)
+    }).finally(() => {
+      this.#running = null
+    })
+    return await this.#running
+  }
+
+  async #planWhere(isWanted: (one: FollowedStream) => boolean): Promise<number> {
+    this.#plannedAt = this.#deps.clock.monotonic()
+    let made = 0
+    for (const one of await followedAmong(this.#streams, this.#deps.follows)) {
+      if (isWanted(one)) made += await this.#planStream(one)
+    }
+    return made
+  }
+
+  async #planStream({ selected, followed }: FollowedStream): Promise<number> {
+    const { source, stream } = selected
+    const { clock, follows, queue, log } = this.#deps
+    const name = { source: source.name, stream: stream.name }
+    // Before the tables are read: what moves meanwhile is a reason to look again.
+    const seen = movementOf(selected, await queue.counts())
+    const report = await this.#due(selected, followed)
+    const made = this.#made.get(nameOf(stream)) ?? new Set<string>()
+    this.#made.set(nameOf(stream), made)
+    const fresh = report.due.filter((one) => !made.has(runKey(one)))
+    const choice = choose(fresh, {
+      stream,
+      open: await follows.openPartitions(name),
+      isFullTime: this.#isFullTime(stream, followed),
+      isParentOpen: await this.#isParentOpen(selected),
+    })
+    await this.#enqueue(selected, choice)
+    noteMade(made, choice, stream)
+    const tasks = choice.plain.length + choice.full.length
+    const planAt = choice.isLeft ? clock.now() + soonMs : report.nextAt
+    const isFullOver = followed.fullBefore !== null && !report.due.some(({ reason }) => reason === 'full')
+    const fullBefore = isFullOver ? null : followed.fullBefore
+    await follows.planned(name, { planAt, seen, found: foundOf(report, clock.now()), fullBefore })
+    if (tasks > 0) log('info', 'tasks made', { stream: nameOf(stream), tasks, due: report.due.length })
+    return tasks
+  }
+
+  async #due({ source, stream }: SelectedStream, followed: Followed): Promise<DueReport> {
+    const rows = rowsOf(stream, source)
+    const { destination, clock, today } = this.#deps
+    const everyFull = stream.incremental?.fullWalk?.everyMs ?? null
+    const asked = followed.fullBefore === null ? null : Math.max(0, clock.now() - followed.fullBefore)
+    const fullEveryMs = asked === null ? everyFull : Math.min(asked, everyFull ?? asked)
+    const query = { stream, everyMs: stream.everyMs, fullEveryMs }
+    if (rows === null || !followed.isAll) return await destination.due({ ...query, rows: null, rest: {} })
+    const reports: DueReport[] = []
+    for (const rest of restPartitions(stream, source, { filter: {}, today, order: 'newest' })) {
+      reports.push(await destination.due({ ...query, rows, rest }))
+    }
+    return joinReports(reports)
+  }
+
+  #isFullTime({ incremental }: Stream, { fullBefore }: Followed): boolean {
+    if (fullBefore !== null) return true
+    return isWithinHours(incremental?.fullWalk?.hours ?? [], this.#deps.clock.now(), this.#deps.timezone)
+  }
+
+  /** More rows of the other stream may come at any moment: a request that is not full yet waits for them. */
+  async #isParentOpen({ source, stream }: SelectedStream): Promise<boolean> {
+    const parent = rowsOf(stream, source)?.dimension.stream
+    if (parent === undefined || stream.fanOut?.many == null) return false
+    const filter = { streams: [{ source: source.name, stream: parent }], partitions: {} }
+    const tasks = await this.#deps.queue.tasks({ states: ['ready', 'leased'], filter, limit: 1 })
+    return tasks.some(({ readyAt }) => readyAt === null || readyAt <= this.#deps.clock.now())
+  }
+
+  async #enqueue({ source, stream }: SelectedStream, { plain, full }: Choice): Promise<void> {
+    if (plain.length + full.length === 0) return
+    const { queue } = this.#deps
+    const name = { source: source.name, stream: stream.name }
+    const scope = `follow ${nameOf(stream)}`
+    const backfill = await queue.beginBackfill({ scope, fingerprint: scope, reason: 'every' })
+    const priority = stream.incremental?.fullWalk?.priority ?? 0
+    const tasks = [
+      ...plain.map((partition) => ({ ...name, partition, priority: 0 })),
+      ...full.map((partition) => ({ ...name, partition, priority })),
+    ]
+    for (let at = 0; at < tasks.length; at += enqueueSize) {
+      await queue.enqueue(backfill, tasks.slice(at, at + enqueueSize), { supersede: false, skipDone: false })
+    }
+    await queue.finishPlanning(backfill)
+  }
+}
+
+function runKey({ partition, reason }: Pick<DuePartition, 'partition' | 'reason'>): string {
+  return partitionKey(reason === 'full' ? fullWalkPartition(partition) : partition)
+}
+
+function noteMade(made: Set<string>, { plain, full }: Choice, stream: Stream): void {
+  for (const partition of plain) for (const single of singlePartitions(stream, partition)) made.add(partitionKey(single))
+  for (const partition of full) for (const single of singlePartitions(stream, partition)) made.add(partitionKey(single))
+}
+
+function joinReports(reports: readonly DueReport[]): DueReport {
+  const least = (times: readonly (number | null)[]): number | null =>
+    times.reduce<number | null>((a, b) => (a === null || (b !== null && b < a) ? b : a), null)
+  return {
+    due: reports.flatMap(({ due }) => due),
+    nextAt: least(reports.map(({ nextAt }) => nextAt)),
+    total: reports.reduce((sum, { total }) => sum + total, 0),
+    oldest: least(reports.map(({ oldest }) => oldest)),
+  }
+}
+
+function foundOf({ due, total, oldest }: DueReport, at: number): FollowFound {
+  const behind = new Set(due.map(({ partition }) => partitionKey(partition))).size
+  return { at, partitions: total, behind, freshTo: due.some(({ reason }) => reason === 'new') ? null : oldest }
+}
+
+/** Partitions of the tasks to make. */
+export interface Choice {
+  readonly plain: readonly Partition[]
+  readonly full: readonly Partition[]
+  /** Something is due and was not made. */
+  readonly isLeft: boolean
+}
+
+/** Which tasks are made for what is due: pure. Partitions with an open task are left out; many values share one. */
+export function choose(
+  due: readonly DuePartition[],
+  given: {
+    readonly stream: Pick<Stream, 'fanOut'>
+    /** Partitions of open tasks. */
+    readonly open: readonly Partition[]
+    /** Full walks may begin now. */
+    readonly isFullTime: boolean
+    readonly isParentOpen: boolean
+  },
+): Choice {
+  const { stream, open, isFullTime, isParentOpen } = given
+  const openPlain = openKeys(stream, open.filter((partition) => !isFullWalk(partition)))
+  const openFull = openKeys(stream, open.filter(isFullWalk))
+  const wanted = due.filter(({ reason }) => reason !== 'full').filter(({ partition }) => !openPlain.has(partitionKey(partition)))
+  // One that was never walked is walked whole anyway: those without a watermark share requests among themselves.
+  const first = groups(wanted.filter(({ watermark }) => watermark === null), stream, isParentOpen)
+  const again = groups(wanted.filter(({ watermark }) => watermark !== null), stream, isParentOpen)
+  const dueFull = due.filter(({ reason, partition }) => reason === 'full' && !openFull.has(partitionKey(partition)))
+  const full = isFullTime ? groups(dueFull, stream, false).partitions : []
+  const room = Math.max(0, mostFullWalks - open.filter(isFullWalk).length)
+  return {
+    plain: [...first.partitions, ...again.partitions],
+    full: full.slice(0, room).map(fullWalkPartition),
+    isLeft: first.isLeft || again.isLeft || full.length > room || (dueFull.length > 0 && !isFullTime),
+  }
+}
+
+function openKeys(stream: Pick<Stream, 'fanOut'>, open: readonly Partition[]): ReadonlySet<string> {
+  return new Set(open.flatMap((partition) => singlePartitions(stream, wholePartition(partition)).map(partitionKey)))
+}
+
+/** One partition for each task: values that share a request together, in the order in which they are due. */
+function groups(
+  due: readonly DuePartition[],
+  { fanOut }: Pick<Stream, 'fanOut'>,
+  mayWait: boolean,
+): { readonly partitions: readonly Partition[]; readonly isLeft: boolean } {
+  if (fanOut?.many == null) return { partitions: due.map(({ partition }) => partition), isLeft: false }
+  const { dimension, many } = fanOut
+  const byRest = new Map<string, { readonly rest: Partition; readonly values: string[] }>()
+  for (const { partition } of due) {
+    const { [dimension]: value = '', ...rest } = partition
+    const key = partitionKey(rest)
+    const group = byRest.get(key) ?? { rest, values: [] }
+    byRest.set(key, group)
+    group.values.push(value)
+  }
+  const partitions: Partition[] = []
+  let isLeft = false
+  for (const { rest, values } of byRest.values()) {
+    for (let at = 0; at < values.length; at += many.max) {
+      const some = values.slice(at, at + many.max)
+      if (mayWait && some.length < many.max) isLeft = true
+      else partitions.push({ ...rest, [dimension]: some.join(',') })
+    }
+  }
+  return { partitions, isLeft }
+}
+
+function nameOf({ source, name }: Pick<Stream, 'source' | 'name'>): string {
+  return `${source}.${name}`
+}
