@@ -1,13 +1,18 @@
 /**
  * Owns the question what the database holds of a partition: rows in the stable table, held rows, the last finished walk. Reads only.
  */
-import { type Partition, partitionKey } from '../domain/partition.js'
+import type { Partition } from '../domain/partition.js'
 import type { PartitionActual } from '../domain/ports.js'
+import { mayPrune } from '../domain/prune.js'
 import type { Stream } from '../domain/source-model.js'
 import type { Proof } from '../domain/task.js'
-import { readTable } from './catalog.js'
+import { type CatalogTable, readTable } from './catalog.js'
 import type { Connection } from './connections.js'
-import { quoteName, quoteTable } from './identifiers.js'
+import { quoteList, quoteTable } from './identifiers.js'
+import { isFullWalk } from './ledger.js'
+import { columnsToFill } from './mapping.js'
+import { holdsPartition, matchColumn, type PartitionColumn, wholeKey } from './partition-sql.js'
+import { inUtc } from './row-values.js'
 
 const partitionRead = {
   name: 'backfill_partition_read',
@@ -15,9 +20,13 @@ const partitionRead = {
 select h.held, l.finished_at, l.walk_received, l.walk_distinct, l.expected, l.expected_trust, l.proof
 from (select count(*) as held from backfill.held where source = $1 and stream = $2 and partition = $3) h
 left join lateral (
-  select * from backfill.ledger where source = $1 and stream = $2 and partition = $3 and done order by finished_at desc limit 1
+  select * from backfill.ledger w where source = $1 and stream = $2 and whole = $3 and done and ${isFullWalk('w')} order by finished_at desc limit 1
 ) l on true`,
 }
+
+/** Since when, by the server's clock, the last walk that was proven saw what it saw. */
+const provenSince = `select max(l.walk_since)::text as since from backfill.ledger l
+where l.source = $1 and l.stream = $2 and l.whole = $3 and ${isFullWalk('l')} and l.done and l.proof = 'proven'`
 
 interface PartitionRow {
   readonly held: string
@@ -35,8 +44,9 @@ export async function readActual(
   stream: Stream,
   partition: Partition,
 ): Promise<PartitionActual> {
-  const rows = await countRows(connection, stream, partition)
-  const scope = [stream.source, stream.name, partitionKey(partition)]
+  // Keys of times are compared as text.
+  const rows = await inUtc(connection, () => countRows(connection, stream, partition))
+  const scope = [stream.source, stream.name, wholeKey(partition)]
   const answer = await connection.query<PartitionRow & Record<string, unknown>>(partitionRead, scope)
   const row = answer.rows[0]
   return { rows, held: Number(row?.held ?? 0), lastWalk: row === undefined ? null : lastWalkOf(row) }
@@ -53,28 +63,49 @@ function lastWalkOf(row: PartitionRow): PartitionActual['lastWalk'] {
   }
 }
 
-/** null where a dimension has no column: the partition's rows cannot be told from others. */
+/** null where neither a column nor the keys that were seen tell the partition's rows from others. */
 async function countRows(connection: Connection, stream: Stream, partition: Partition): Promise<number | null> {
   const table = await readTable(connection, stream.table)
   if (table === null) return 0
-  const names = new Set(table.columns.map(({ name }) => name))
-  const conditions: string[] = []
-  const values: string[] = []
-  for (const dimension of stream.dimensions) {
-    const column = columnOf(stream, dimension)
-    if (column === null || !names.has(column)) return null
-    values.push(partition[dimension] ?? '')
-    conditions.push(`${quoteName(column)} = $${values.length}`)
-  }
-  const where = conditions.length === 0 ? '' : ` where ${conditions.join(' and ')}`
-  const answer = await connection.query<{ rows: string }>(
-    { text: `select count(*) as rows from ${quoteTable(stream.table)}${where}` },
-    values,
-  )
+  const columns = partitionColumns(stream, table)
+  if (columns === null) return await countSeen(connection, { stream, table, partition })
+  const where = columns.map((column, i) => holdsPartition(column, 't', i + 1))
+  const text = `select count(*) as rows from ${quoteTable(stream.table)} t${where.length === 0 ? '' : ` where ${where.join(' and ')}`}`
+  const values = columns.map(({ dimension }) => partition[dimension] ?? '')
+  const answer = await connection.query<{ rows: string }>({ text }, values)
   return Number(answer.rows[0]?.rows)
 }
 
-function columnOf(stream: Stream, dimension: string): string | null {
-  if (stream.columns === null) return dimension
-  return stream.columns.find((column) => column.dimension === dimension)?.name ?? null
+function partitionColumns(stream: Stream, table: CatalogTable): readonly PartitionColumn[] | null {
+  const found = stream.dimensions.map((dimension) => {
+    const filled =
+      stream.columns === null ? dimension : stream.columns.find((column) => column.dimension === dimension)?.name
+    const column = table.columns.find(({ name }) => name === filled)
+    if (column === undefined) return matchColumn(stream, dimension, table.columns)
+    return { dimension, column: column.name, sqlType: column.sqlType, isMany: false }
+  })
+  return found.every((column) => column !== null) ? found : null
+}
+
+interface Seen {
+  readonly stream: Stream
+  readonly table: CatalogTable
+  readonly partition: Partition
+}
+
+/** Rows of the table whose keys a walk of the partition brought since the last proven one began; null: there was none. */
+async function countSeen(connection: Connection, { stream, table, partition }: Seen): Promise<number | null> {
+  if (!mayPrune(stream) || stream.key.length === 0) return null
+  const scope = [stream.source, stream.name, wholeKey(partition)]
+  const proven = await connection.query<{ since: string | null }>({ text: provenSince }, scope)
+  const since = proven.rows[0]?.since ?? null
+  if (since === null) return null
+  // In the order in which a flush writes a key down.
+  const key = columnsToFill(stream, table)
+    .map(({ name }) => name)
+    .filter((name) => stream.key.includes(name))
+  const text = `select count(*) as rows from ${quoteTable(stream.table)} t where exists (select from backfill.seen n
+    where n.source = $1 and n.stream = $2 and n.partition = $3 and n.seen_at >= $4::timestamptz and n.key = jsonb_build_array(${quoteList(key, 't.')}))`
+  const answer = await connection.query<{ rows: string }>({ text }, [...scope, since])
+  return Number(answer.rows[0]?.rows)
 }

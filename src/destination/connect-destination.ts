@@ -4,8 +4,9 @@
  */
 import type pg from 'pg'
 import { ConfigError, InvariantError, PromotionConflict } from '../domain/errors.js'
+import type { DueQuery, DueReport } from '../domain/follow.js'
 import type { HeldCount, HeldRetried, HeldSelection } from '../domain/held.js'
-import { type Partition, partitionKey, partitionLabel } from '../domain/partition.js'
+import { type Partition, partitionLabel } from '../domain/partition.js'
 import type {
   Advance,
   Batch,
@@ -25,22 +26,26 @@ import type {
 import type { LedgerReader } from '../domain/repair-ports.js'
 import type { Stream } from '../domain/source-model.js'
 import type { Lease } from '../domain/task.js'
+import type { RowDimension } from '../domain/walk-model.js'
 import { readActual } from './actual.js'
 import { TableBatch } from './batch.js'
 import { type Attempt, classify } from './classify.js'
 import { type Connection, Connections, type Deadlines, defaultDeadlines } from './connections.js'
 import type { HeldMark } from './flush.js'
+import { readDue, readWatermark } from './follow.js'
 import { readHeldCounts } from './held-list.js'
 import { retryHeldRows } from './held-retry.js'
-import { quoteTable } from './identifiers.js'
+import { quoteTable, tableLabel } from './identifiers.js'
 import { bindIdentity, readIdentity, writeLastRun } from './identity.js'
 import type { Layout } from './layout.js'
 import { openLedger } from './ledger.js'
 import { createLedgerReader } from './ledger-tasks.js'
 import { migrate } from './migrations.js'
 import { openLayout } from './open-table.js'
+import { wholeKey } from './partition-sql.js'
 import { readMissing, readUnconfirmed, readWalked, writeAnswers } from './prune.js'
 import { agreeToPrune, readPruned, restorePruned } from './pruned.js'
+import { inUtc, readStrangers, readValues } from './row-values.js'
 import { runFlush } from './run-flush.js'
 import { PostgresStreamTable } from './stream-table.js'
 
@@ -50,8 +55,8 @@ export interface DestinationOptions {
   /** Delta tables are called `<prefix><table>`, in the stable table's schema. */
   readonly deltaPrefix: string
   readonly log: Log
-  /** For the pause before a flush is repeated. */
-  readonly clock: Pick<Clock, 'sleep'>
+  /** For the pause before a flush is repeated, and to say by our clock when something is due. */
+  readonly clock: Pick<Clock, 'sleep' | 'now'>
   /** Aborting it ends every wait at once and destroys the connections: for "exit now". A stop that still flushes must not abort it. */
   readonly signal: AbortSignal
   readonly maxConnections: number
@@ -174,7 +179,7 @@ class PostgresDestination implements Destination {
   }
 
   async walked(checkpoint: Checkpoint, table: StreamTable, partition: Partition) {
-    const scope = { partition, partitions: () => [], referrers: [] }
+    const scope = { partition, partitions: () => [], rows: null, referrers: [] }
     const search = { layout: layoutOf(table), checkpoint, scope }
     return await this.#run(pruning(table), (connection) => readWalked(connection, search))
   }
@@ -194,7 +199,7 @@ class PostgresDestination implements Destination {
     answers: readonly { readonly key: KeyText; readonly isGone: boolean }[],
     partition: Partition,
   ): Promise<void> {
-    const given = { answers, partition: partitionKey(partition) }
+    const given = { answers, partition: wholeKey(partition) }
     await this.#run(pruning(table), (connection) => writeAnswers(connection, layoutOf(table), given))
   }
 
@@ -225,6 +230,29 @@ class PostgresDestination implements Destination {
   async actual(stream: Stream, partition: Partition): Promise<PartitionActual> {
     const doing = `count "${stream.name}" of ${partitionLabel(partition, stream.dimensions)}`
     return await this.#run({ doing, phase: 'work' }, (connection) => readActual(connection, stream, partition))
+  }
+
+  async due(query: DueQuery): Promise<DueReport> {
+    const doing = `look for partitions of "${query.stream.name}" that are due`
+    return await this.#run({ doing, phase: 'work' }, (connection) => readDue(connection, query, this.#parts.clock))
+  }
+
+  async watermark(stream: Stream, partitions: readonly Partition[]): Promise<number | null> {
+    const doing = `read watermarks of "${stream.name}"`
+    return await this.#run({ doing, phase: 'work' }, (connection) => readWatermark(connection, stream, partitions))
+  }
+
+  async strangers(dimension: RowDimension, values: readonly string[], limit: number) {
+    return await this.#run(readingRows(dimension), (connection) =>
+      inUtc(connection, () => readStrangers(connection, dimension, { values, limit })),
+    )
+  }
+
+  async values(dimension: RowDimension): Promise<readonly string[]> {
+    const values = await this.#run(readingRows(dimension), (connection) =>
+      inUtc(connection, () => readValues(connection, dimension)),
+    )
+    return values ?? []
   }
 
   async retryHeld(table: StreamTable, selection: HeldSelection, signal: AbortSignal): Promise<HeldRetried> {
@@ -273,6 +301,10 @@ function layoutOf(table: StreamTable): Layout {
 
 function pruning({ stream }: StreamTable): Attempt {
   return { doing: `look for rows of "${stream.source}.${stream.name}" that are gone`, phase: 'work' }
+}
+
+function readingRows({ table }: RowDimension): Attempt {
+  return { doing: `read rows of ${tableLabel(table)}`, phase: 'work' }
 }
 
 function ledgerConflict({ task }: Lease): PromotionConflict {

@@ -11,6 +11,7 @@ import { keepHeld, newestHeld, releaseHeld } from './held.js'
 import { quoteTable, tableLabel } from './identifiers.js'
 import type { CheckedKey, ForeignKey, Layout } from './layout.js'
 import { type FlushCounts, ledgerMove, type MovedRow, moveValues } from './ledger.js'
+import { marks, writeMark } from './mark.js'
 import { isSelfReference, type MergeStatements } from './merge-sql.js'
 import { recordSeen } from './prune.js'
 
@@ -60,14 +61,18 @@ export async function promote(connection: Connection, flush: Flush): Promise<Pro
     flush.statements.promote,
     moveValues(flush.checkpoint, flush.advance, counts),
   )
-  return await end(connection, moved.rows[0], counts)
+  return await end(connection, flush, { moved: moved.rows[0], counts })
 }
 
 type Row = Record<string, unknown>
 
-/** Nothing to store: the ledger moves by one statement, which is its own transaction. */
+/** Nothing to store: the ledger moves by one statement, which is its own transaction unless a watermark moves with it. */
 async function moveOnly(connection: Connection, flush: Flush): Promise<Promoted | null> {
   const counts = countsOf(flush.batch, { merged: 0, held: 0 })
+  if (marks(flush.advance)) {
+    await connection.query({ text: beginScript(flush) })
+    return await moveAndEnd(connection, flush, { counts, created: 0, updated: 0 })
+  }
   const values = [...moveValues(flush.checkpoint, flush.advance, counts), 0, 0]
   const moved = await connection.query<MovedRow & Row>(ledgerMove, values).catch(doubt)
   return promotedOf(moved.rows[0], counts)
@@ -82,14 +87,22 @@ async function endWithoutRows(connection: Connection, flush: Flush): Promise<Pro
 export async function moveAndEnd(connection: Connection, flush: Flush, done: Promoted): Promise<Promoted | null> {
   const values = [...moveValues(flush.checkpoint, flush.advance, done.counts), done.created, done.updated]
   const moved = await connection.query<MovedRow & Row>(ledgerMove, values)
-  return await end(connection, moved.rows[0], done.counts)
+  return await end(connection, flush, { moved: moved.rows[0], counts: done.counts })
 }
 
-async function end(connection: Connection, moved: MovedRow | undefined, counts: FlushCounts): Promise<Promoted | null> {
+interface Moved {
+  /** undefined: the compare-and-set lost. */
+  readonly moved: MovedRow | undefined
+  readonly counts: FlushCounts
+}
+
+/** Every way through a flush that moves a ledger row to done ends here: after the ledger and the rows, before the commit, the partitions are marked. */
+async function end(connection: Connection, flush: Flush, { moved, counts }: Moved): Promise<Promoted | null> {
   if (moved === undefined) {
     await connection.query({ text: 'rollback' })
     return null
   }
+  await writeMark(connection, flush)
   await commit(connection).catch(doubt)
   return promotedOf(moved, counts)
 }

@@ -218,6 +218,7 @@ function pageOf(rows: readonly ChunkRow[]) {
     next: null,
     loop: null,
     count: null,
+    servedAt: 0,
     requests: 0,
     address: '',
   }

@@ -2,7 +2,7 @@
  * Owns what the ledger tells of all tasks at once, for a queue that was lost or put back from a copy (DESIGN.md §4.1). Reads only; the rows of one reading are
  * those of one moment.
  */
-import { pageTaskPartition, type SplitPage } from '../domain/page-task.js'
+import { pageTaskPartition, type SplitPage, wholePartition } from '../domain/page-task.js'
 import { parsePartitionKey } from '../domain/partition.js'
 import type { LedgerReader, LedgerTask } from '../domain/repair-ports.js'
 import type { Proof, SplitTasks } from '../domain/task.js'
@@ -116,7 +116,8 @@ function toLedgerTask(row: LedgerTaskRow): LedgerTask {
 function splitOf(row: LedgerTaskRow): SplitTasks | null {
   if (row.split === null) return null
   const walk = { pageSize: row.page_size === null ? null : Number(row.page_size), requestHash: row.request_hash ?? '' }
-  const partition = parsePartitionKey(row.partition)
+  // As the worker names them: of the partition, however it is walked.
+  const partition = wholePartition(parsePartitionKey(row.partition))
   const pages = JSON.parse(row.split) as readonly SplitPage[]
   return {
     partitions: pages.map((page) => pageTaskPartition(partition, page, walk)),

@@ -21,6 +21,8 @@ interface LedgerRow {
   readonly cursor: string | null
   readonly loop: string | null
   readonly split: string | null
+  readonly since: Date | null
+  readonly until: Date | null
   readonly walk_pages: string
   readonly walk_received: string
   readonly walk_distinct: string
@@ -47,7 +49,12 @@ interface OpenedRow extends LedgerRow {
 // cursor and loop as text: the driver's own parser would round what is beyond 2^53.
 const ledgerColumns = `l.task, l.epoch, l.sequence, l.walk, l.walk_started_at, l.page_size, l.request_hash, l.cursor::text as cursor, l.loop::text as loop, l.split::text as split,
   l.walk_pages, l.walk_received, l.walk_distinct, l.expected, l.expected_trust, l.pages, l.received, l.created, l.updated, l.unchanged, l.held,
-  l.duplicates, l.requests, l.done, l.proof`
+  l.duplicates, l.requests, l.done, l.proof, l.since, l.until`
+
+/** Condition on a row of the ledger: its walk asked for everything of its partition. Others say nothing of what is not there. */
+export function isFullWalk(alias: string): string {
+  return `${alias}.since is null and not ${alias}.is_page`
+}
 
 const taskOpen = {
   name: 'backfill_task_open',
@@ -58,7 +65,8 @@ on conflict (task) do update set epoch = greatest(l.epoch + 1, excluded.epoch), 
 where l.source = excluded.source and l.stream = excluded.stream and l.partition = excluded.partition
 returning ${ledgerColumns}, l.source, l.stream, exists (select from backfill.held h where h.source = l.source and h.stream = l.stream) as has_held,
   (select p.walk_received from backfill.ledger p
-  where p.source = l.source and p.stream = l.stream and p.partition = l.partition and p.done and p.proof = 'proven' and p.task <> l.task
+  where p.source = l.source and p.stream = l.stream and p.whole = l.whole and not l.is_page and ${isFullWalk('p')}
+    and p.done and p.proof = 'proven' and p.task <> l.task
   order by p.finished_at desc limit 1) as last_proven`,
 }
 
@@ -133,6 +141,8 @@ function toWalk(row: LedgerRow): Walk | null {
     startedAt: row.walk_started_at?.getTime() ?? 0,
     pageSize: row.page_size === null ? null : Number(row.page_size),
     requestHash: row.request_hash ?? '',
+    since: row.since?.getTime() ?? null,
+    until: row.until?.getTime() ?? null,
     cursor: fromJson(row.cursor),
     loop: fromJson(row.loop),
     pages: Number(row.walk_pages),
@@ -176,7 +186,7 @@ export interface FlushCounts {
 export const ledgerMoved = `
 moved as (
   update backfill.ledger l set sequence = l.sequence + 1, walk = $4, walk_started_at = $5, page_size = $6, request_hash = $7, cursor = $8, loop = $9, split = $23,
-    walk_pages = $10, walk_received = $11, walk_distinct = $12, expected = $13, expected_trust = $14, pages = l.pages + $15, received = l.received + $16,
+    since = $24, until = $25, walk_pages = $10, walk_received = $11, walk_distinct = $12, expected = $13, expected_trust = $14, pages = l.pages + $15, received = l.received + $16,
     created = l.created + c.created, updated = l.updated + c.updated, unchanged = l.unchanged + $17 - c.created - c.updated, held = l.held + $18,
     duplicates = l.duplicates + $19, requests = greatest(l.requests, $20), done = $21, proof = $22, moved_at = now(),
     finished_at = case when $21 then now() end, walk_since = case when l.walk is distinct from $4 then l.claimed_at else l.walk_since end
@@ -185,10 +195,10 @@ moved as (
 )
 select created, updated from moved`
 
-/** Moves the ledger by itself; the counts of the merge come as $24 and $25. */
+/** Moves the ledger by itself; the counts of the merge come as $26 and $27. */
 export const ledgerMove = {
   name: 'backfill_ledger_move',
-  text: `with counted as (select $24::bigint as created, $25::bigint as updated), ${ledgerMoved}`,
+  text: `with counted as (select $26::bigint as created, $27::bigint as updated), ${ledgerMoved}`,
 }
 
 /** What {@link ledgerMoved} answers. */
@@ -197,7 +207,7 @@ export interface MovedRow {
   readonly updated: string
 }
 
-/** The first 23 parameters of a move. */
+/** The first 25 parameters of a move. */
 export function moveValues(checkpoint: Checkpoint, advance: Advance, counts: FlushCounts): readonly unknown[] {
   const walk = walkAfter(checkpoint, advance, counts)
   return [
@@ -224,7 +234,14 @@ export function moveValues(checkpoint: Checkpoint, advance: Advance, counts: Flu
     advance.done,
     advance.done ? (advance.proof ?? 'unproven') : null,
     walk.split === undefined || walk.split.length === 0 ? null : JSON.stringify(walk.split),
+    toTimestamp(walk.since),
+    toTimestamp(walk.until),
   ]
+}
+
+/** Unix ms as Postgres takes a timestamptz, to the millisecond. */
+export function toTimestamp(ms: number | null): string | null {
+  return ms === null ? null : new Date(ms).toISOString()
 }
 
 /**

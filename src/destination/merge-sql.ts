@@ -11,7 +11,7 @@ import { ledgerMoved } from './ledger.js'
 export interface MergeStatements {
   /** Rows into the delta table; task and sequence come from the session (`backfill.task`, `backfill.sequence`). */
   readonly copy: string
-  /** Merge, delete own delta rows, count, move the ledger: one statement, 23 parameters as `moveValues` makes them. */
+  /** Merge, delete own delta rows, count, move the ledger: one statement, 25 parameters as `moveValues` makes them. */
   readonly promote: Statement
   /** Merge of the rows from $3 to $4 alone, for a flush that looks for its bad rows. Answers created and updated. */
   readonly mergeRange: Statement

@@ -5,10 +5,11 @@
 import { ConfigError } from '../domain/errors.js'
 import { type Connection, commit } from './connections.js'
 import { quoteLiteral } from './identifiers.js'
+import { followSchema } from './schema-follow.js'
 import { heldSchema } from './schema-held.js'
 
 /** Version of the schema that this code reads and writes. */
-export const schemaVersion = 3
+export const schemaVersion = 4
 
 type Comments = Readonly<Record<string, string>>
 
@@ -215,7 +216,7 @@ alter table backfill.ledger add walk_since timestamptz, add proven_since timesta
 ${commentsOf('seen', seen)}${commentsOf('pruned', pruned)}${commentsOf('ledger', ledgerPruning)}`
 
 /** Append only: a released entry never changes. */
-const migrations: readonly string[] = [first, second, heldSchema]
+const migrations: readonly string[] = [first, second, heldSchema, followSchema]
 
 function commentsOf(table: string, comments: Comments): string {
   return Object.entries(comments)

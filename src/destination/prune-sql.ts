@@ -4,6 +4,7 @@
  */
 import { quoteList, quoteLiteral, quoteName, quoteTable } from './identifiers.js'
 import type { Layout } from './layout.js'
+import { bareType, holdsPartition, isMany, matchColumn, type PartitionColumn, withValue } from './partition-sql.js'
 
 /** A table whose rows name rows of this one. */
 export interface Referrer {
@@ -23,26 +24,38 @@ export interface PruneStatements {
   readonly remove: string
   /** $1 partition, $2 key texts (one array a column follows): what the source said about keys. */
   readonly answer: string
-  /** Values of the partition's columns that the scope's parameters begin with. */
-  readonly partitionColumns: readonly string[]
 }
 
-/** Columns of the table that hold the partition, by dimension, where all are part of the key: then a partition's rows are its own alone. Null where not. */
-export function ownPartitionColumns(layout: Layout): readonly (readonly [dimension: string, column: string])[] | null {
-  const { stream, columns, keyAt } = layout
-  const keys = keyAt.map((at) => columns[at])
-  const found = stream.dimensions.map((dimension) => {
-    const column = keys.find((key) => key?.origin.kind === 'dimension' && key.origin.name === dimension)
-    return column === undefined ? null : ([dimension, column.name] as const)
-  })
-  return found.every((pair) => pair !== null) ? found : null
+/**
+ * Columns of the table that hold the partition, where the rows of a walk can be told by them: each is part of the key, so that a row is in one partition alone;
+ * or the source says of it to which partition a row belongs, and is asked about each row before it goes. Null where all partitions must agree.
+ */
+export function scopeColumns(layout: Layout): readonly PartitionColumn[] | null {
+  const { stream, columns } = layout
+  const found = stream.dimensions.map(
+    (dimension) => keyColumn(layout, dimension) ?? matchColumn(stream, dimension, columns),
+  )
+  if (!found.every((column) => column !== null)) return null
+  return isOfKey(layout, found) || typeof stream.prune.confirm !== 'string' ? found : null
+}
+
+/** True where a row belongs to one partition for good: then a second walk of it that does not bring the row confirms that it is gone. */
+export function isOfKey(layout: Layout, scope: readonly PartitionColumn[]): boolean {
+  const keys = new Set(keyColumns(layout).map(({ name }) => name))
+  return scope.every(({ column }) => keys.has(column))
+}
+
+function keyColumn({ columns, keyAt }: Layout, dimension: string): PartitionColumn | null {
+  const own = keyAt.map((at) => columns[at])
+  const column = own.find((key) => key?.origin.kind === 'dimension' && key.origin.name === dimension)
+  return column === undefined ? null : { dimension, column: column.name, sqlType: column.sqlType, isMany: false }
 }
 
 /** The statements for a table; `referrers`: rows that these name are kept. */
 export function pruneStatements(layout: Layout, referrers: readonly Referrer[]): PruneStatements {
   const { stream, delta } = layout
   const named = `n.source = ${quoteLiteral(stream.source)} and n.stream = ${quoteLiteral(stream.name)}`
-  const partitionColumns = (ownPartitionColumns(layout) ?? []).map(([, column]) => column)
+  const partitionColumns = scopeColumns(layout) ?? []
   const doomed = doomedFrom(layout, { named, partitionColumns })
   const referred = referrers.map(({ table, columns }) => {
     const joins = columns.map(([own, target]) => `r.${quoteName(own)} = t.${quoteName(target)}`).join(' and ')
@@ -52,7 +65,7 @@ export function pruneStatements(layout: Layout, referrers: readonly Referrer[]):
   const next = partitionColumns.length + 3
   return {
     record: `insert into backfill.seen as s (source, stream, key, partition, walk, seen_at)
-      select distinct ${quoteLiteral(stream.source)}, ${quoteLiteral(stream.name)}, ${keyOf(layout, 'd')}, l.partition, $3, clock_timestamp()
+      select distinct ${quoteLiteral(stream.source)}, ${quoteLiteral(stream.name)}, ${keyOf(layout, 'd')}, ${partitionOf(layout, 'l.whole', 'd')}, $3, clock_timestamp()
       from ${quoteTable(delta)} d join backfill.ledger l on l.task = d._task where d._task = $1::uuid and d._sequence = $2::bigint
       on conflict (source, stream, partition, key) do update set walk = excluded.walk, seen_at = excluded.seen_at, gone_at = null`,
     count: `${doomed} select (select count(*) from scope) as rows, count(*) as missing, count(*) filter (where is_confirmed) as confirmed from missing`,
@@ -64,22 +77,42 @@ export function pruneStatements(layout: Layout, referrers: readonly Referrer[]):
       gone as (delete from ${quoteTable(layout.table)} t using judged j where (t.tableoid, t.ctid) = (j.part, j.place) and not j.is_referred
         returning j.key, to_jsonb(t.*) as record),
       kept as (insert into backfill.pruned (source, stream, partition, task, walk, table_schema, table_name, key, record)
-        select ${quoteLiteral(stream.source)}, ${quoteLiteral(stream.name)}, l.partition, l.task, $${next + 1}, ${quoteLiteral(layout.table.schema)}, ${quoteLiteral(layout.table.name)}, g.key, g.record
+        select ${quoteLiteral(stream.source)}, ${quoteLiteral(stream.name)}, l.whole, l.task, $${next + 1}, ${quoteLiteral(layout.table.schema)}, ${quoteLiteral(layout.table.name)}, g.key, g.record
         from gone g, backfill.ledger l where l.task = $${next}::uuid returning key),
       forgotten as (delete from backfill.seen n using kept k where ${named} and n.key = k.key)
       select (select count(*) from kept) as pruned, (select count(*) from judged where is_referred) as kept`,
     answer: `insert into backfill.seen as n (source, stream, key, partition, walk, seen_at, gone_at)
-      select ${quoteLiteral(stream.source)}, ${quoteLiteral(stream.name)}, ${typedKey(layout)}, $1, null, case when not a.is_gone then clock_timestamp() end,
+      select ${quoteLiteral(stream.source)}, ${quoteLiteral(stream.name)}, ${typedKey(layout)}, ${answeredPartition(layout)}, null, case when not a.is_gone then clock_timestamp() end,
         case when a.is_gone then clock_timestamp() end
       from unnest($2::boolean[], ${layout.keyAt.map((_, i) => `$${i + 3}::text[]`).join(', ')}) as a (is_gone, ${keyAliases(layout).join(', ')})
       on conflict (source, stream, partition, key) do update set seen_at = greatest(n.seen_at, excluded.seen_at), gone_at = excluded.gone_at`,
-    partitionColumns,
   }
+}
+
+/** The partition that a row is written down for: of many values that were asked for together its own, by the column that says so. */
+function partitionOf(layout: Layout, whole: string, row: string): string {
+  const column = manyColumn(layout)
+  return column === null ? whole : withValue(whole, column.dimension, `${row}.${quoteName(column.column)}::text`)
+}
+
+/** The same of a key that the source was asked about, as far as the table has its row. */
+function answeredPartition(layout: Layout): string {
+  if (manyColumn(layout) === null) return '$1'
+  const isRow = keyColumns(layout).map(
+    ({ name, sqlType }, i) => `t.${quoteName(name)} = a.k${i + 1}::${bareType(sqlType)}`,
+  )
+  const own = `select ${partitionOf(layout, '$1::text', 't')} from ${quoteTable(layout.table)} t where ${isRow.join(' and ')}`
+  return `coalesce((${own}), $1)`
+}
+
+function manyColumn({ stream, columns }: Layout): PartitionColumn | null {
+  const name = stream.dimensions.find((dimension) => isMany(stream, dimension))
+  return name === undefined ? null : matchColumn(stream, name, columns)
 }
 
 interface Doom {
   readonly named: string
-  readonly partitionColumns: readonly string[]
+  readonly partitionColumns: readonly PartitionColumn[]
 }
 
 /**
@@ -88,7 +121,7 @@ interface Doom {
  */
 function doomedFrom(layout: Layout, { named, partitionColumns }: Doom): string {
   const table = quoteTable(layout.table)
-  const where = partitionColumns.map((column, i) => `t.${quoteName(column)} = $${i + 1}`)
+  const where = partitionColumns.map((column, i) => holdsPartition(column, 't', i + 1))
   const [since, before] = [`$${where.length + 1}::timestamptz`, `$${where.length + 2}::timestamptz`]
   const sawSince = (moment: string) =>
     `exists (select from backfill.seen n where ${named} and n.key = s.key and n.seen_at >= ${moment})`

@@ -3,20 +3,16 @@
  * `backfill.pruned`. Decides nothing about whether a walk is proven. Every statement that reads times or keys runs in UTC.
  */
 import { partitionKey } from '../domain/partition.js'
-import type { Checkpoint, KeyText, Missing, PruneScope } from '../domain/ports.js'
+import type { KeyText, Missing } from '../domain/ports.js'
 import type { TableName } from '../domain/source-model.js'
 import { readTable } from './catalog.js'
-import { type Connection, commit } from './connections.js'
+import type { Connection } from './connections.js'
 import { quoteTable, tableLabel } from './identifiers.js'
 import type { Layout } from './layout.js'
-import { ownPartitionColumns, type PruneStatements, pruneStatements, type Referrer } from './prune-sql.js'
-
-/** Everything that one look for missing rows needs to know. */
-export interface Search {
-  readonly layout: Layout
-  readonly checkpoint: Checkpoint
-  readonly scope: PruneScope
-}
+import { singlePartitions, wholeKey } from './partition-sql.js'
+import { type Moments, readMoments, type Search } from './prune-moments.js'
+import { type PruneStatements, pruneStatements, type Referrer, scopeColumns } from './prune-sql.js'
+import { inUtc } from './row-values.js'
 
 /** Writes down the keys of the delta table's own rows: in the flush's transaction, before any row is taken out of it. */
 export async function recordSeen(
@@ -40,73 +36,18 @@ export async function readWalked(
 ): Promise<{ readonly distinct: number; readonly hasUnreadable: boolean }> {
   const { source, name } = layout.stream
   const text = `with held as (select h.key, h.identity from backfill.held h
-      where h.source = $1 and h.stream = $2 and h.partition = $3 and h.walk = $4 and h.code not in ('parent_missing', 'parent_rejected', 'rejected'))
-    select (select count(*) from backfill.seen n where n.source = $1 and n.stream = $2 and n.partition = $3 and n.walk = $4)
+      where h.source = $1 and h.stream = $2 and h.partition = $3 and h.walk = $5 and h.code not in ('parent_missing', 'parent_rejected', 'rejected'))
+    select (select count(*) from backfill.seen n where n.source = $1 and n.stream = $2 and n.partition = any($4::text[]) and n.walk = $5)
       + (select count(*) from held) as distinct, exists (select from held where key is null) as has_unreadable`
   const answer = await connection.query<{ distinct: string; has_unreadable: boolean }>({ text }, [
     source,
     name,
-    partitionKey(scope.partition),
+    wholeKey(scope.partition),
+    [wholeKey(scope.partition), ...singlePartitions(layout.stream, scope.partition).map(partitionKey)],
     checkpoint.walk?.id ?? '',
   ])
   const row = answer.rows[0]
   return { distinct: Number(row?.distinct ?? 0), hasUnreadable: row?.has_unreadable === true }
-}
-
-// Which walks have a say -----------------------------------------------------------------------------------------------
-
-/** Since when a key must not have been seen: to be missing (null: not all walks are there), and to be confirmed by a walk before (null: none). */
-interface Moments {
-  readonly since: string | null
-  readonly before: string | null
-  readonly waitsFor: readonly string[]
-  readonly agreed: number
-  readonly mayConfirmAgain: boolean
-}
-
-const ownMoments = `select l.walk_since::text as since, l.proven_since::text as proven_since, coalesce(l.agreed, 0) as agreed,
-  greatest(l.proven_since, (select max(p.walk_since) from backfill.ledger p where p.source = l.source and p.stream = l.stream and p.partition = l.partition
-    and p.task <> l.task and p.done and p.proof = 'proven' and p.request_hash = l.request_hash))::text as before
-from backfill.ledger l where l.task = $1`
-
-/** The others must have been walked to a proven end as well; of each its last such walk counts, and the one before for confirming. */
-const otherMoments = `with required as (
-    select unnest($3::text[]) as partition union select l.partition from backfill.ledger l where l.source = $1 and l.stream = $2
-      and l.partition::jsonb ->> '#page' is null
-  ), walks as (
-    select l.partition, l.walk_since, row_number() over (partition by l.partition order by l.walk_since desc) as rank from backfill.ledger l
-    where l.source = $1 and l.stream = $2 and l.done and l.proof = 'proven' and l.walk_since is not null and l.request_hash = $5
-  ), each as (
-    select r.partition, max(w.walk_since) filter (where w.rank = 1) as last, max(w.walk_since) filter (where w.rank = 2) as before_last
-    from required r left join walks w using (partition) where r.partition <> $4 group by r.partition
-  )
-  select least($6::timestamptz, min(last))::text as since,
-    case when bool_and(before_last is not null) is not false then least($7::timestamptz, min(before_last)) end::text as before,
-    coalesce((array_agg(partition order by partition) filter (where last is null))[1:3], '{}') as waits_for from each`
-
-async function readMoments(connection: Connection, { layout, checkpoint, scope }: Search): Promise<Moments> {
-  type Own = { since: string | null; proven_since: string | null; before: string | null; agreed: string }
-  const own = (await connection.query<Own>({ text: ownMoments }, [checkpoint.taskId])).rows[0]
-  const { since = null, before = null } = own ?? {}
-  const agreed = Number(own?.agreed ?? 0)
-  if (ownPartitionColumns(layout) !== null) {
-    return { since, before, waitsFor: [], agreed, mayConfirmAgain: own?.proven_since === null }
-  }
-  type Others = { since: string | null; before: string | null; waits_for: readonly string[] }
-  const { stream } = layout
-  const answer = await connection.query<Others>({ text: otherMoments }, [
-    stream.source,
-    stream.name,
-    scope.partitions().map(partitionKey),
-    partitionKey(scope.partition),
-    stream.requestHash,
-    since,
-    before,
-  ])
-  const others = answer.rows[0]
-  const waitsFor = others?.waits_for ?? []
-  const earlier = { since: others?.since ?? null, before: before === null ? null : (others?.before ?? null) }
-  return { ...earlier, waitsFor, agreed, mayConfirmAgain: false }
 }
 
 // Looking and deleting -------------------------------------------------------------------------------------------------
@@ -186,16 +127,8 @@ export async function removeMissing(
 }
 
 function scopeValues({ layout, scope }: Search, { since, before }: Moments): readonly unknown[] {
-  const own = ownPartitionColumns(layout) ?? []
-  return [...own.map(([dimension]) => scope.partition[dimension] ?? ''), since, before]
-}
-
-/** Texts and keys of times are compared: they must not depend on the session. */
-async function inUtc<T>(connection: Connection, work: () => Promise<T>): Promise<T> {
-  await connection.query({ text: "begin; set local timezone = 'UTC'; set local datestyle = 'ISO, YMD'" })
-  const result = await work()
-  await commit(connection)
-  return result
+  const own = scopeColumns(layout) ?? []
+  return [...own.map(({ dimension }) => scope.partition[dimension] ?? ''), since, before]
 }
 
 // Who refers to the table ----------------------------------------------------------------------------------------------

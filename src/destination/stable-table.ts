@@ -35,11 +35,19 @@ async function createStatements(connection: Connection, stream: Stream): Promise
   for (const reference of await realReferences(connection, stream)) lines.push(referenceSql(reference))
   const table = quoteTable(stream.table)
   const record = columns.find((column) => stream.columns === null && column.name === 'record')
+  const indexed = columnsToIndex(stream).filter((name) => columns.some((column) => column.name === name))
   return [
     `create table ${table} (\n  ${lines.join(',\n  ')}\n)`,
+    ...indexed.map((name) => `create index on ${table} (${quoteName(name)})`),
     `comment on table ${table} is ${quoteLiteral(`Rows of ${stream.source}.${stream.name}, made by backfill`)}`,
     ...(record === undefined ? [] : [`comment on column ${table}.record is ${quoteLiteral(recordComment)}`]),
   ]
+}
+
+/** Columns by which rows are looked for: those that name a parent, and those that say to which partition a row belongs. The key's first has an index. */
+function columnsToIndex(stream: Stream): readonly string[] {
+  const names = [...Object.values(stream.match), ...stream.references.map(({ column }) => column)]
+  return [...new Set(names)].filter((name) => name !== stream.key[0])
 }
 
 function columnSql(stream: Stream, column: MappedColumn): string {

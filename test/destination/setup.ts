@@ -60,7 +60,7 @@ export async function openDestination(
     config,
     deltaPrefix: 'delta_',
     log: () => undefined,
-    clock: { sleep: (ms) => new Promise((resolve) => setTimeout(resolve, Math.min(ms, 20))) },
+    clock: { now: () => Date.now(), sleep: (ms) => new Promise((resolve) => setTimeout(resolve, Math.min(ms, 20))) },
     signal: new AbortController().signal,
     maxConnections: 4,
     ...overrides,
@@ -76,7 +76,16 @@ export function column(name: string, type: ColumnType, overrides: Partial<Column
 /** A stream without dimensions, with a table of its own name, fresh each time. */
 export function streamOf(columns: readonly Column[] | null, overrides: Partial<Stream> = {}): Stream {
   const name = overrides.name ?? `t_${randomUUID().slice(0, 8)}`
-  return makeStream({ dimensions: [], columns, name, table: { schema: 'public', name }, key: ['id'], ...overrides })
+  const plain = { fanOut: null, incremental: null, windows: null, match: {} }
+  return makeStream({
+    ...plain,
+    dimensions: [],
+    columns,
+    name,
+    table: { schema: 'public', name },
+    key: ['id'],
+    ...overrides,
+  })
 }
 
 export function leaseOf(
@@ -127,6 +136,7 @@ export function pageOf(records: readonly Json[], number = 1): Page {
     next: null,
     loop: null,
     count: null,
+    servedAt: 0,
     requests: 1,
     address: '/things',
   }
@@ -138,6 +148,8 @@ function walkOf(overrides: Partial<Walk> = {}): Walk {
     startedAt: 1_700_000_000_123,
     pageSize: 100,
     requestHash: 'hash-1',
+    since: null,
+    until: null,
     cursor: null,
     loop: null,
     pages: 1,
