@@ -78,7 +78,7 @@ export function compileAnswer(scope: SourceScope, spot: Spot, drafts: readonly A
   return {
     format,
     rows: draft.rows ?? [],
-    unfold: draft.unfold ?? null,
+    ...(draft.unfold === undefined ? {} : { unfold: draft.unfold }),
     shape: draft.shape ?? 'auto',
     header: draft.header ?? null,
     contentTypes: draft.contentTypes ?? [],
@@ -147,7 +147,7 @@ function numbered(draft: NumberedDraft): Numbered {
   })
   return {
     total: draft.total ?? null,
-    backwards: draft.backwards === undefined ? null : { by: draft.backwards },
+    ...(draft.backwards === undefined ? {} : { backwards: { by: draft.backwards } }),
     pages: draft.pages ?? null,
     usedSize: draft.usedSize ?? null,
     end: { shortPage: draft.end?.shortPage ?? false, errors },

@@ -133,12 +133,12 @@ export function requestHash(stream: Stream, source: Pick<Source, 'baseUrl' | 'co
   const asked = {
     baseUrl: source.baseUrl,
     request,
-    pagination: withoutDirection(pagination),
+    pagination,
     rows: answer.rows,
     format: answer.format,
     config: Object.fromEntries(config),
     // Left out where a stream has none, so that walks of older versions go on.
-    ...(answer.unfold === null ? {} : { unfold: answer.unfold }),
+    ...(answer.unfold === undefined ? {} : { unfold: answer.unfold }),
     ...(fanOut?.many == null ? {} : { many: fanOut.many }),
     ...(incremental === null ? {} : { passes: incremental.passes }),
     ...(windows === null ? {} : { windows }),
@@ -146,13 +146,6 @@ export function requestHash(stream: Stream, source: Pick<Source, 'baseUrl' | 'co
   return createHash('sha256')
     .update(JSON.stringify(sortKeys(asked)))
     .digest('hex')
-}
-
-/** As a stream that goes forward was hashed before pages could go backwards: its walks go on. */
-function withoutDirection(pagination: Pagination): unknown {
-  if (!('backwards' in pagination) || pagination.backwards !== null) return pagination
-  const { backwards: _, ...rest } = pagination
-  return rest
 }
 
 function sortKeys(value: unknown): unknown {

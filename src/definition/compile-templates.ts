@@ -105,7 +105,7 @@ function checkDimension(
   if (isKnown && isDated && scope.dimensions[hole.name]?.kind !== 'dates') {
     refuse(scope.mistakes, spot, {
       expected: 'a dimension of dates, for a format or part',
-      found: `"${hole.name}", which has none`,
+      found: `"${hole.name}", which is a list`,
     })
   }
   return isKnown ? [hole.name] : []

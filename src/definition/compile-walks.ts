@@ -249,7 +249,7 @@ function requireHoles(scope: SourceScope, spot: Spot, form: string, names: reado
 
 /** Pages from the last one need to know which that is. */
 export function checkBackwards(scope: SourceScope, spot: Spot, pagination: Pagination): void {
-  if (!('backwards' in pagination) || pagination.backwards === null) return
+  if (!('backwards' in pagination) || pagination.backwards === undefined) return
   if (pagination.total !== null && pagination.kind === 'page') return
   const expected = 'numbered pages with a total, to begin at the last one'
   refuse(scope.mistakes, spotAt(spot, 'paginate', 'backwards'), { expected, found: pagination.kind })

@@ -21,6 +21,14 @@ interface DueRow {
   readonly watermarks: readonly (number | null)[]
 }
 
+/** Of all candidates, the same in every row. */
+interface Overview {
+  readonly wait_ms: number | null
+  readonly total: number
+  /** Unix ms. */
+  readonly oldest: number | null
+}
+
 /** Statement of candidates: `at` (what they are sorted by), `name` (a value, or the text of a partition), `changed_at`, and the row `w` of their watermark. */
 interface Candidates {
   readonly text: string
@@ -31,9 +39,9 @@ interface Candidates {
 export async function readDue(connection: Connection, query: DueQuery, clock: Pick<Clock, 'now'>): Promise<DueReport> {
   return await inUtc(connection, async () => {
     const candidates = query.rows === null ? walkedBefore(query) : await rowsOfTable(connection, query)
-    if (candidates === null) return { due: [], nextAt: null }
+    if (candidates === null) return { due: [], nextAt: null, total: 0, oldest: null }
     const { text, values } = judged(candidates, query)
-    const answer = await connection.query<DueRow & { readonly wait_ms: number | null }>({ text }, values)
+    const answer = await connection.query<DueRow & Overview>({ text }, values)
     const toPartition = partitionReader(query)
     const due = answer.rows
       .filter(({ reason }) => reason < dueReasons.length)
@@ -46,8 +54,13 @@ export async function readDue(connection: Connection, query: DueQuery, clock: Pi
           }),
         ),
       )
-    const wait = answer.rows[0]?.wait_ms ?? null
-    return { due, nextAt: wait === null ? null : clock.now() + Math.ceil(wait) }
+    const { wait_ms: wait = null, total = 0, oldest = null } = answer.rows[0] ?? {}
+    return {
+      due,
+      nextAt: wait === null ? null : clock.now() + Math.ceil(wait),
+      total,
+      oldest: oldest === null ? null : Math.floor(oldest),
+    }
   })
 }
 
@@ -97,9 +110,9 @@ function judged({ text, values }: Candidates, { everyMs, fullEveryMs }: DueQuery
     union all select 3, at, name, watermark from candidate where is_full
   ), next as (
     select extract(epoch from least(min(walked_at + ${every}) filter (where reason is null), min(full_at + ${full}) filter (where not is_full)) - now())::float8
-      * 1000 as wait_ms from candidate
+      * 1000 as wait_ms, count(*)::float8 as total, extract(epoch from min(coalesce(watermark, walked_at)))::float8 * 1000 as oldest from candidate
   )
-  select n.wait_ms, d.* from next n, (
+  select n.wait_ms, n.total, n.oldest, d.* from next n, (
     select reason, array_agg(name order by watermark nulls first, at) as names,
       array_agg(floor(extract(epoch from watermark) * 1000)::float8 order by watermark nulls first, at) as watermarks from due group by reason
     union all select ${dueReasons.length}, '{}', '{}'

@@ -175,8 +175,8 @@ interface Sized {
 interface Numbered extends Sized {
   /** Total number of rows; where it is exact it ends the walk without an extra request. */
   readonly total: Extract | null
-  /** From the last page to the first; null: from the first on. Needs a total. */
-  readonly backwards: Backwards | null
+  /** From the last page to the first; absent: from the first on. Needs a total. */
+  readonly backwards?: Backwards
   /** Number of pages in all. */
   readonly pages: Extract | null
   /** Size that the server used, where it says so. */
@@ -199,8 +199,8 @@ export interface AnswerShape {
   readonly format: 'json' | 'ndjson' | 'csv'
   /** Where the rows are; empty: the answer itself. */
   readonly rows: JsonPath
-  /** An array in each row whose elements are the records; what is around it is `_parent` of each. null: the rows are the records. */
-  readonly unfold: JsonPath | null
+  /** An array in each row whose elements are the records; what is around it is `_parent` of each. Absent: the rows are the records. */
+  readonly unfold?: JsonPath
   /** `auto`: objects stay, arrays take their names from `header`, plain values become `{ value }`. */
   readonly shape: 'auto' | 'objects' | 'arrays' | 'values'
   /** Names for rows that are arrays. */

@@ -27,11 +27,12 @@ interface Place {
   readonly verdict: Proof
 }
 
-/** A pager from the last page to the first. Without a total it goes forward, and proves nothing. */
-export function backwardsPager(pagination: Numbered, rules: Backwards, options: PagerOptions): Pager {
+/** A pager from the last page to the first. Without a total it goes forward, and proves nothing. `rules` null: nobody checks the order. */
+export function backwardsPager(pagination: Numbered, rules: Backwards | null, options: PagerOptions): Pager {
   const { stream } = options
-  const forward = numberedPager({ ...pagination, backwards: null }, options)
+  const forward = numberedPager(pagination, options)
   const first = pagination.kind === 'page' ? pagination.first : 0
+  const by = rules?.by ?? null
   return {
     judges: true,
     stepAt: (cursor) => {
@@ -48,9 +49,9 @@ export function backwardsPager(pagination: Numbered, rules: Backwards, options: 
         const total = totalOf(reply, { pagination, stream })
         const size = usedSizeOf(reply, { pagination, stream })
         if (total === null || size === null) return goForward(forward.after(ahead ?? null, reply))
-        return fromTheLast({ total, size, isFirst: cursor === null }, reply, rules.by)
+        return fromTheLast({ total, size, isFirst: cursor === null }, reply, by)
       }
-      return before(readPlace(cursor), reply, { pagination, options, by: rules.by })
+      return before(readPlace(cursor), reply, { pagination, options, by })
     },
     guessAfter: (cursor, reply) => {
       if (valueAt(cursor, ['forward']) !== undefined) return null
@@ -70,20 +71,25 @@ function goForward({ cursor, fingerprint }: NextStep): NextStep {
 function fromTheLast(
   { total, size, isFirst }: { readonly total: number; readonly size: number; readonly isFirst: boolean },
   reply: PageReply,
-  by: JsonPath,
+  by: JsonPath | null,
 ): NextStep {
   const pages = Math.ceil(total / size)
   if (pages <= 1 && isFirst) {
     const verdict = reply.rows.length === total && isAscending(reply.rows, by) ? 'proven' : 'differs'
     return { cursor: null, fingerprint: null, verdict: reply.rows.length > total ? 'unproven' : verdict }
   }
-  return { cursor: writePlace({ page: Math.max(0, pages - 1), size, total, verdict: 'proven' }), fingerprint: null }
+  return { cursor: lastPage({ total, size }), fingerprint: null }
+}
+
+/** The cursor of the last page, for a walk that learned otherwise how many rows there are. */
+export function lastPage({ total, size }: { readonly total: number; readonly size: number }): Cursor {
+  return writePlace({ page: Math.max(0, Math.ceil(total / size) - 1), size, total, verdict: 'proven' })
 }
 
 interface Context {
   readonly pagination: Numbered
   readonly options: PagerOptions
-  readonly by: JsonPath
+  readonly by: JsonPath | null
 }
 
 function before(place: Place, reply: PageReply, context: Context): NextStep {
@@ -104,7 +110,8 @@ function judgePage(place: Place, rows: number, total: number | null): Proof {
   return total === null || total !== place.total ? 'unproven' : 'differs'
 }
 
-function isAscending(rows: readonly Json[], by: JsonPath): boolean {
+function isAscending(rows: readonly Json[], by: JsonPath | null): boolean {
+  if (by === null) return true
   let before: Json | undefined
   for (const row of rows) {
     const value = valueAt(row, by)

@@ -1,5 +1,6 @@
 // Owns walks over what changed since a moment, with an open upper end. Where rows come in ascending order of their change, the walk goes on from the last value
-// seen and not by page number: a row that changes meanwhile goes to the end and is met there, and none moves into a page that was read. Pure.
+// seen and not by page number: a row that changes meanwhile goes to the end and is met there, and none moves into a page that was read. Where one moment has more
+// rows than a page, its pages are read from the last to the first, for the same reason. Pure.
 import { AnswerInvalid, InvariantError } from '../domain/errors.js'
 import type { Json } from '../domain/json.js'
 import { valueAt } from '../domain/json.js'
@@ -8,6 +9,7 @@ import type { Pagination, Stream } from '../domain/source-model.js'
 import type { Proof } from '../domain/task.js'
 import type { Incremental, IncrementalPass } from '../domain/walk-model.js'
 import { compareMoments, momentOf, requireMoment, writeMoment } from './moments.js'
+import { backwardsPager, lastPage } from './backwards-pager.js'
 import { totalOf, usedSizeOf } from './numbered-pager.js'
 import type { PageReply, Pager, PagerOptions } from './pager.js'
 import type { Step } from './request.js'
@@ -21,9 +23,6 @@ interface Place {
   readonly from: string
   /** Position behind the first page of this bound; null: at its first page. */
   readonly inner: Json
-  /** The last total of this bound, and the rows seen under it. */
-  readonly total: number | null
-  readonly seen: number
   /** The source's clock at the walk's first answer: what changed later is the next walk's. */
   readonly until: number | null
   readonly verdict: Proof
@@ -40,8 +39,13 @@ export function changesPager(
     if (pass === undefined) throw new InvariantError(`walk changes found no pass ${index}`)
     return pass
   }
+  const { pagination } = options.stream
+  const ties = isNumbered(pagination) ? backwardsPager(pagination, null, options) : inner
+  const innerAt = (position: Json): Pager => (isBackwards(position) ? ties : inner)
   const begin = (index: number, over: Pick<Place, 'until' | 'verdict'>): Place => ({
-    ...{ pass: index, from: writeMoment(options.since, passAt(index).format), inner: null, total: null, seen: 0 },
+    pass: index,
+    from: writeMoment(options.since, passAt(index).format),
+    inner: null,
     ...over,
   })
   const placeAt = (cursor: Cursor | null): Place =>
@@ -52,7 +56,7 @@ export function changesPager(
     stepAt: (cursor): Step => {
       const place = placeAt(cursor)
       const pass = passAt(place.pass)
-      const step = inner.stepAt(place.inner)
+      const step = innerAt(place.inner).stepAt(place.inner)
       if (step.url !== null) return step
       const params = { ...step.params, [pass.param]: pass.form.replaceAll('{from}', () => place.from) }
       return { ...step, query: { ...step.query, ...pass.query }, params }
@@ -61,7 +65,7 @@ export function changesPager(
       const place = placeAt(cursor)
       const pass = passAt(place.pass)
       const next = pass.isAscending
-        ? afterAscending({ ...place, until: place.until ?? reply.servedAt }, reply, { pass, options, inner })
+        ? afterAscending({ ...place, until: place.until ?? reply.servedAt }, reply, { pass, options, inner: innerAt(place.inner) })
         : afterPlain({ ...place, until: place.until ?? reply.servedAt }, reply, inner)
       if (next.cursor !== null) return { cursor: writePlace(next.cursor), fingerprint: next.fingerprint }
       const { until, verdict } = next
@@ -90,25 +94,31 @@ interface Ascending {
 
 function afterAscending(place: Place, reply: PageReply, { pass, options, inner }: Ascending): Next {
   const { stream } = options
+  if (isBackwards(place.inner)) return afterPlain(place, reply, inner)
   const last = lastOf(reply, pass, { stream, from: place.from })
-  const numbered = numberedOf(stream.pagination)
-  const total = numbered === null ? null : totalOf(reply, { pagination: numbered, stream })
-  const size = numbered === null ? null : usedSizeOf(reply, { pagination: numbered, stream })
-  const seen = place.seen + reply.rows.length
-  const verdict = weaker(place.verdict, judgePage(place, reply, { total, size }))
+  const { total, size } = countsOf(reply, stream)
+  const verdict = weaker(place.verdict, place.inner === null ? judgePage(reply.rows.length, { total, size }) : 'unproven')
   const end = { cursor: null, until: place.until, verdict } as const
   const next = inner.after(place.inner, reply)
-  // Of several pages under one bound the inner walk knows the end, too: by the source's own sign.
   if (next.cursor === null || last === null) return end
-  const isBehind = compareMoments(last, place.from, pass.format) > 0
   const at = momentOf(last, pass.format)
-  // Everything that had changed when the walk began was met before this.
-  if (isBehind && at !== null && place.until !== null && at > place.until) return end
-  if (isBehind) {
-    const cursor = { ...place, from: last, inner: null, total: null, seen: 0, verdict }
-    return { cursor, fingerprint: `${place.pass} ${last}` }
+  if (compareMoments(last, place.from, pass.format) > 0) {
+    // Everything that had changed when the walk began was met before this.
+    if (at !== null && place.until !== null && at > place.until) return end
+    return { cursor: { ...place, from: last, inner: null, verdict }, fingerprint: `${place.pass} ${last}` }
   }
-  return { cursor: { ...place, inner: next.cursor, total, seen, verdict }, fingerprint: next.fingerprint }
+  const position = total === null || size === null ? next.cursor : lastPage({ total, size })
+  return { cursor: { ...place, inner: position, verdict }, fingerprint: next.fingerprint }
+}
+
+function countsOf(reply: PageReply, stream: Stream): { readonly total: number | null; readonly size: number | null } {
+  const { pagination } = stream
+  if (!isNumbered(pagination)) return { total: null, size: null }
+  return { total: totalOf(reply, { pagination, stream }), size: usedSizeOf(reply, { pagination, stream }) }
+}
+
+function isBackwards(position: Json): boolean {
+  return valueAt(position, ['back']) !== undefined
 }
 
 /** The greatest value of a page; null for an empty one. @throws AnswerInvalid `not_ascending`: a walk that goes on from it would lose rows. */
@@ -138,32 +148,30 @@ function isWithinPrecision(value: string, before: string, { format }: Incrementa
   return a !== null && b !== null && b - a < 1000 && Math.floor(a / 1000) === Math.floor(b / 1000) && b % 1000 === 0
 }
 
+/** The first page under a bound is full, or holds all that its total counts. */
 function judgePage(
-  place: Place,
-  reply: PageReply,
+  rows: number,
   { total, size }: { readonly total: number | null; readonly size: number | null },
 ): Proof {
-  if (total === null || size === null) return reply.rows.length === size ? 'proven' : 'unproven'
-  // Under one bound rows only leave, for they change: those behind them move into a page that was read.
-  if (place.total !== null && total < place.total) return 'differs'
-  const left = Math.min(Math.max(total - place.seen, 0), size)
-  return reply.rows.length >= left ? 'proven' : 'differs'
+  if (size !== null && rows >= size) return 'proven'
+  if (total === null) return 'unproven'
+  return rows >= total ? 'proven' : 'differs'
 }
 
-function numberedOf(pagination: Pagination): (Pagination & { readonly kind: 'page' | 'offset' }) | null {
-  return pagination.kind === 'page' || pagination.kind === 'offset' ? pagination : null
+function isNumbered(pagination: Pagination): pagination is Pagination & { readonly kind: 'page' | 'offset' } {
+  return pagination.kind === 'page' || pagination.kind === 'offset'
 }
 
 function writePlace(place: Place): Cursor {
-  const { pass, from, inner, total, seen, until, verdict } = place
-  return { pass, from, inner, total, seen, until, verdict }
+  const { pass, from, inner, until, verdict } = place
+  return { pass, from, inner, until, verdict }
 }
 
 function readPlace(cursor: Json): Place {
-  const [pass, seen, total, until] = ['pass', 'seen', 'total', 'until'].map((name) => wholeNumber(valueAt(cursor, [name])))
+  const [pass, until] = ['pass', 'until'].map((name) => wholeNumber(valueAt(cursor, [name])))
   const from = valueAt(cursor, ['from'])
-  if (typeof pass !== 'number' || typeof seen !== 'number' || typeof from !== 'string')
+  if (typeof pass !== 'number' || typeof from !== 'string')
     throw new InvariantError('read cursor found no place of a walk over changes')
   const inner = valueAt(cursor, ['inner']) ?? null
-  return { pass, from, inner, seen, total: total ?? null, until: until ?? null, verdict: readVerdict(valueAt(cursor, ['verdict'])) }
+  return { pass, from, inner, until: until ?? null, verdict: readVerdict(valueAt(cursor, ['verdict'])) }
 }

@@ -36,7 +36,7 @@ function partPager(options: PagerOptions): Pager {
 
 function wholePager(options: PagerOptions): Pager {
   const { pagination } = options.stream
-  if (!isNumbered(pagination) || pagination.backwards === null) return plainPager(options)
+  if (!isNumbered(pagination) || pagination.backwards === undefined) return plainPager(options)
   return backwardsPager(pagination, pagination.backwards, options)
 }
 
@@ -53,6 +53,6 @@ function isNumbered(pagination: Pagination): pagination is Pagination & { readon
 export function passOverPage(stream: Stream, cursor: Cursor | null): PassedPage | null {
   const { pagination, fanOut, windows, incremental } = stream
   const isPlain = fanOut?.many == null && windows === null && incremental === null
-  if (!isNumbered(pagination) || pagination.backwards !== null || !isPlain) return null
+  if (!isNumbered(pagination) || pagination.backwards !== undefined || !isPlain) return null
   return passOver(pagination, stream, cursor)
 }

@@ -36,7 +36,7 @@ export function rowsOf(decoded: Decoded, options: RowOptions): Json[] {
 /** The records that rows unfold into: elements of an array in each, with the row around them as `_parent`. Rows that are records stay. */
 export function recordsOf(rows: readonly Json[], { shape, address }: RowOptions): readonly Json[] {
   const { unfold } = shape
-  if (unfold === null) return rows
+  if (unfold === undefined) return rows
   return rows.flatMap((row, index) => {
     const elements = valueAt(row, unfold)
     if (elements === undefined || elements === null) return []

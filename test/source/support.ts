@@ -135,6 +135,8 @@ export interface StreamParts {
   readonly pagination?: Pagination
   readonly settings?: Partial<StreamSettings>
   readonly count?: Stream['count']
+  /** Everything else of a stream. */
+  readonly more?: Partial<Stream>
 }
 
 /** A stream with defaults: JSON, the answer itself is the list of rows, one request, no retries. */
@@ -194,6 +196,8 @@ export function streamOf(parts: StreamParts = {}): Stream {
       ...parts.settings,
     },
     requestHash: 'hash',
+    ...{ fanOut: null, incremental: null, windows: null, match: {} },
+    ...parts.more,
   }
 }
 
@@ -238,6 +242,8 @@ export function startOf(source: Source, stream: Stream, parts: Partial<WalkStart
     stream,
     partition: {},
     cursor: null,
+    since: null,
+    until: null,
     loop: null,
     pages: 0,
     received: 0,

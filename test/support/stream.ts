@@ -47,6 +47,7 @@ export function makeStream(overrides: Partial<Stream> = {}): Stream {
       usedSize: null,
       end: { shortPage: false, errors: [] },
     },
+    ...{ fanOut: null, incremental: null, windows: null, match: {} },
     count: [],
     columns: [
       { name: 'id', type: 'bigint', path: ['id'], dimension: null, isRequired: true, parsesJson: false },

@@ -5,12 +5,14 @@ import { noTotals } from '../../src/domain/task.js'
 import { hasShrunk, proofOf, sourceLoop, walkAfter, walkToGoOn } from '../../src/worker/walk.js'
 import { makeStream } from '../support/stream.js'
 
-const fresh = { id: 'new', now: 1_000_000 }
+const now = 1_000_000
 const walk: Walk = {
   id: 'old',
   startedAt: 900_000,
   pageSize: 100,
   requestHash: 'hash-1',
+  since: null,
+  until: null,
   cursor: { page: 3 },
   loop: null,
   pages: 2,
@@ -36,6 +38,7 @@ const page = (number: number, records: number, count: SourceCount | null = null)
   next: { page: number + 1 },
   loop: 'state of the source',
   count,
+  servedAt: 950_000,
   requests: 1,
   address: 'GET /things',
 })
@@ -44,25 +47,25 @@ const exactly = (value: number): SourceCount => ({ value, trust: 'exact' })
 describe('walkToGoOn', () => {
   const stream = makeStream()
   it('goes on with the walk that the ledger holds', () => {
-    expect(walkToGoOn(checkpoint(walk), stream, fresh)).toBe(walk)
+    expect(walkToGoOn(checkpoint(walk), stream, now)).toBe(walk)
   })
   it.each([
     ['no walk', null, stream],
     ['a changed request', walk, makeStream({ requestHash: 'hash-2' })],
     ['a changed page size in a numbered walk', walk, makeStream({ settings: { ...stream.settings, pageSize: 50 } })],
     ['a walk older than allowed', walk, makeStream({ settings: { ...stream.settings, maxWalkAgeMs: 99_999 } })],
-    ['a walk that began in a far future', { ...walk, startedAt: fresh.now + stream.settings.maxWalkAgeMs + 1 }, stream],
+    ['a walk that began in a far future', { ...walk, startedAt: now + stream.settings.maxWalkAgeMs + 1 }, stream],
   ])('begins anew after %s', (_, of, changed) => {
-    expect(walkToGoOn(checkpoint(of), changed, fresh)).toMatchObject({ id: 'new', cursor: null, pages: 0, received: 0 })
+    expect(walkToGoOn(checkpoint(of), changed, now)).toBeNull()
   })
   it('goes on with a walk that began a little in the future: the clock was set back', () => {
-    const ahead = { ...walk, startedAt: fresh.now + 60_000 }
-    expect(walkToGoOn(checkpoint(ahead), stream, fresh)).toBe(ahead)
+    const ahead = { ...walk, startedAt: now + 60_000 }
+    expect(walkToGoOn(checkpoint(ahead), stream, now)).toBe(ahead)
   })
   it('keeps a cursor walk although the page size changed', () => {
     const pagination = { kind: 'cursor', from: { path: ['next'] }, param: '_next', sizeParam: null } as const
     const changed = makeStream({ pagination, settings: { ...stream.settings, pageSize: 50 } })
-    expect(walkToGoOn(checkpoint(walk), changed, fresh)).toBe(walk)
+    expect(walkToGoOn(checkpoint(walk), changed, now)).toBe(walk)
   })
 })
 
