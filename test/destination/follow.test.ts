@@ -128,7 +128,7 @@ test.each(['day', 'at'])('a time without a zone is in UTC, whatever the zone of 
   const destination = await openDestination({
     ...database.config,
     options: '-c timezone=America/New_York',
-  } as typeof database.config)
+  })
   const stream = childOf()
   const table = `users_3_${changed}`
   await makeUsers(

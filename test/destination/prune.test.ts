@@ -354,7 +354,7 @@ test('counts the rows of a partition that no column holds by what its walks saw'
   const elsewhere = await openDestination({
     ...database.config,
     options: '-c timezone=Asia/Tokyo',
-  } as typeof database.config)
+  })
   expect((await elsewhere.actual(stream, { campus: '1' })).rows).toBe(2)
 })
 
