@@ -10,12 +10,16 @@ import { quoteName, quoteTable, tableLabel } from './identifiers.js'
 /** A dimension over rows, with what every dimension may leave out. */
 export type RowSource = RowDimension & { readonly exclude?: readonly string[] }
 
-/** Rows of the table `p` that count; `text` continues a statement with `values` as parameters. */
+/** Rows of the table `p` that count. */
 export interface CountedRows {
   /** The column, as it is sorted. */
   readonly column: string
   /** ` from … where …`. */
   readonly from: string
+  /** No value comes twice. */
+  readonly isUnique: boolean
+  /** The value's text needs no escapes in JSON. */
+  readonly isPlain: boolean
 }
 
 /** The rows that count; their parameters are added to `values`. null: there is no such table, so no row. @throws ConfigError where it lacks a column. */
@@ -42,7 +46,10 @@ export async function countedRows(
     values.push(exclude)
     conditions.push(`${column}::text <> all($${values.length}::text[])`)
   }
-  return { column, from: ` from ${quoteTable(dimension.table)} p where ${conditions.join(' and ')}` }
+  const isUnique = table.uniqueKeys.some((names) => names.length === 1 && names[0] === dimension.column)
+  const type = table.columns.find(({ name }) => name === dimension.column)?.baseType ?? ''
+  const isPlain = ['int2', 'int4', 'int8', 'uuid'].includes(type)
+  return { column, isUnique, isPlain, from: ` from ${quoteTable(dimension.table)} p where ${conditions.join(' and ')}` }
 }
 
 function checkColumns(table: CatalogTable, dimension: RowSource): void {

@@ -55,7 +55,7 @@ export function useDatabase() {
 export async function openDestination(
   config: pg.ClientConfig,
   overrides: Partial<DestinationOptions> = {},
-): Promise<Destination> {
+): Promise<Awaited<ReturnType<typeof connectDestination>>> {
   const destination = await connectDestination({
     config,
     deltaPrefix: 'delta_',

@@ -3,8 +3,10 @@ import { join } from 'node:path'
 import pg from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import { schemaVersion } from '../../src/destination/migrations.js'
+import { fullWalkPartition } from '../../src/domain/page-task.js'
+import type { LedgerTask } from '../../src/domain/repair-ports.js'
 import { createDatabase } from '../support/postgres.js'
-import { claim, column, leaseOf, openDestination, streamOf, useDatabase } from './setup.js'
+import { advanceOf, claim, column, leaseOf, openDestination, startWork, streamOf, useDatabase } from './setup.js'
 
 const database = useDatabase()
 
@@ -40,6 +42,27 @@ test('a ledger of version 1 is brought up to date, and its walk goes on where it
   })
   expect((await client.query('select version from backfill.meta')).rows).toEqual([{ version: schemaVersion }])
   await client.end()
+})
+
+test('pages that a full walk split off are named without the name of the walk, as the worker names them', async () => {
+  const destination = await openDestination(database.config)
+  const stream = streamOf([column('id', 'bigint')], { dimensions: ['site'] })
+  const work = await startWork(destination, stream, fullWalkPartition({ site: 'a' }))
+  const split = [{ number: 3, at: 3, code: 'http_500', message: 'no' }]
+  await destination.flush(work.checkpoint, await work.batchOf([{ id: 1 }]), advanceOf({ split }))
+  const found: LedgerTask[] = []
+  await destination.ledger.eachLedgerTask((tasks) => {
+    found.push(...tasks.filter(({ stream: name }) => name === stream.name))
+    return Promise.resolve()
+  })
+  expect(found).toMatchObject([
+    {
+      partition: fullWalkPartition({ site: 'a' }),
+      isNewest: true,
+      split: { partitions: [{ site: 'a', '#page': '3', '#walk': 'at 3 size 100 request hash-1' }] },
+    },
+  ])
+  expect(Object.keys(found[0]?.split?.partitions[0] ?? {})).not.toContain('#full')
 })
 
 test('a schema newer than the program is refused with both versions', async () => {
