@@ -65,8 +65,9 @@ export function pruneStatements(layout: Layout, referrers: readonly Referrer[]):
   const next = partitionColumns.length + 3
   return {
     record: `insert into backfill.seen as s (source, stream, key, partition, walk, seen_at)
-      select distinct ${quoteLiteral(stream.source)}, ${quoteLiteral(stream.name)}, ${keyOf(layout, 'd')}, ${partitionOf(layout, 'l.whole', 'd')}, $3, clock_timestamp()
-      from ${quoteTable(delta)} d join backfill.ledger l on l.task = d._task where d._task = $1::uuid and d._sequence = $2::bigint
+      select ${quoteLiteral(stream.source)}, ${quoteLiteral(stream.name)}, k.key, k.partition, $3, clock_timestamp() from (
+        select distinct ${keyOf(layout, 'd')} as key, ${partitionOf(layout, 'l.whole', 'd')} as partition
+        from ${quoteTable(delta)} d join backfill.ledger l on l.task = d._task where d._task = $1::uuid and d._sequence = $2::bigint) k
       on conflict (source, stream, partition, key) do update set walk = excluded.walk, seen_at = excluded.seen_at, gone_at = null`,
     count: `${doomed} select (select count(*) from scope) as rows, count(*) as missing, count(*) filter (where is_confirmed) as confirmed from missing`,
     unconfirmed: `${doomed} select ${keyTexts(layout)} from missing m join ${quoteTable(layout.table)} t on (t.tableoid, t.ctid) = (m.part, m.place)

@@ -155,7 +155,7 @@ export class Planner {
     await this.#enqueue(selected, choice)
     noteMade(made, choice, stream)
     const tasks = choice.plain.length + choice.full.length
-    const planAt = choice.isLeft ? clock.now() + soonMs : report.nextAt
+    const planAt = choice.isLeft ? clock.now() + soonMs : this.#nextLook(stream, report)
     const isFullOver = followed.fullBefore !== null && !report.due.some(({ reason }) => reason === 'full')
     const fullBefore = isFullOver ? null : followed.fullBefore
     await follows.planned(name, { planAt, seen, found: foundOf(report, clock.now()), fullBefore })
@@ -176,6 +176,15 @@ export class Planner {
       reports.push(await destination.due({ ...query, rows, rest }))
     }
     return joinReports(reports)
+  }
+
+  /** What is walked now comes round in its time; what was walked before, in its own. */
+  #nextLook({ everyMs, incremental }: Stream, { nextAt }: DueReport): number | null {
+    const now = this.#deps.clock.now()
+    const fullEveryMs = incremental?.fullWalk?.everyMs ?? null
+    const rhythms = [everyMs, fullEveryMs].filter((ms) => ms !== null).map((ms) => now + ms)
+    const moments = nextAt === null ? rhythms : [nextAt, ...rhythms]
+    return moments.length === 0 ? null : Math.min(...moments)
   }
 
   #isFullTime({ incremental }: Stream, { fullBefore }: Followed): boolean {
