@@ -132,10 +132,11 @@ test('what a walk over many values saw is written down for each value, once', as
   expect(end.distinct).toBe(3)
   const again = await walk(destination, {
     stream,
-    partition: { ...rest, user_id: 'a "b"' },
+    partition: { ...rest, user_id: 'none,a "b"' },
     rows: rows.slice(0, 1),
     gone: [],
   })
+  // What was asked about on its own is written down for its own value as well.
   expect(again).toMatchObject({ rows: 2, missing: 1, distinct: 1, asked: [3] })
   const seen = await database.sql('select key, partition from backfill.seen where stream = $1 order by key', [
     stream.name,
@@ -256,6 +257,22 @@ test('a partition whose row is gone from the other table has no say any more; on
   await database.sql('delete from campuses_2 where id = 2')
   for (let round = 0; round < 2; round += 1) await walkOf('1', [], 1)
   expect(await idsIn(stream)).toEqual([1])
+})
+
+test('a walk of changes ends without a deletion, and stands for no walk of its partition, where all must agree', async () => {
+  const destination = await openDestination(database.config)
+  const stream = usersOf()
+  const walkOf = async (campus: string, since: number | null, ...ids: number[]) => {
+    const scope = scopeOf({ campus }, { partitions: () => [{ campus: '1' }, { campus: '2' }] })
+    const users = ids.map((id) => ({ id, name: 'x' }))
+    return await walk(destination, { stream, partition: { campus }, rows: users, scope, since })
+  }
+  await walkOf('1', null, 1, 2)
+  await walkOf('2', Date.now(), 3)
+  expect(await walkOf('1', null, 1)).toMatchObject({ waitsFor: ['{"campus":"2"}'] })
+  for (let round = 0; round < 2; round += 1) await walkOf('2', null, 3)
+  expect(await walkOf('1', Date.now(), 1)).toMatchObject({ missing: 0, waitsFor: [] })
+  expect(await idsIn(stream)).toEqual([1, 2, 3])
 })
 
 test('without any row in the other table nobody knows who must agree', async () => {
