@@ -9,6 +9,8 @@ export interface AuditEntry {
   readonly number: number
   /** Unix ms at which the request had arrived. */
   readonly at: number
+  /** Unix ms at which it was answered: when the service had judged it, before the first byte left. */
+  readonly answeredAt: number
   readonly method: string
   /** As sent, without the port. */
   readonly host: string
@@ -20,6 +22,8 @@ export interface AuditEntry {
   readonly rows: number
   /** Kind of the fault that was sprung on it, or null. */
   readonly fault: string | null
+  /** What the service says of it beside the answer: the number of a token, the name of a trap. Never a secret. */
+  readonly labels: Readonly<Record<string, string | number>>
 }
 
 export interface AuditTotals {

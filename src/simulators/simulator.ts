@@ -32,6 +32,8 @@ export interface SimulatorAnswer {
   readonly body: string
   /** Rows in it, for the audit. */
   readonly rows: number
+  /** More for the audit. */
+  readonly labels?: Readonly<Record<string, string | number>>
 }
 
 export interface SimulatorOptions<Switches extends object> {
@@ -42,8 +44,12 @@ export interface SimulatorOptions<Switches extends object> {
   readonly faults?: readonly FaultRule[] | undefined
   /** Told to those who ask `GET /-/simulator`: who started it, for what. */
   readonly identity?: Readonly<Record<string, string | number>> | undefined
-  /** Reads the switches at every request, so that a change acts on the next one. */
-  readonly answer: (request: SimulatorRequest, switches: Switches) => SimulatorAnswer
+  /** Reads the switches at every request, so that a change acts on the next one. Called when the request is answered, after its delay: `at`, Unix ms. */
+  readonly answer: (request: SimulatorRequest, switches: Switches, at: number) => SimulatorAnswer
+  /** How long a request lies with the service before it is answered, ms; the switches of its arrival count. None by default. */
+  readonly delayMs?: ((request: SimulatorRequest, switches: Switches) => number) | undefined
+  /** Control of its own (`/-/…`), asked before the shared one: a value is answered as JSON, undefined is not its route, a RangeError is a 400. */
+  readonly control?: ((request: SimulatorRequest) => unknown) | undefined
 }
 
 export interface Simulator<Switches extends object> {
@@ -114,17 +120,33 @@ class SimulatorState<Switches extends object> {
     }
     const number = this.audit.nextNumber()
     const fault = this.faults.next(request.path)
-    const answer = this.#answer(request, fault)
+    const delayMs = this.#options.delayMs?.(request, this.switches) ?? 0
+    if (delayMs > 0) await wait(delayMs, undefined, { signal: this.closing.signal })
+    // One instant for the service, which may judge by it, and for the audit.
+    const answeredAt = Date.now()
+    const answer = this.#answer(request, fault, answeredAt)
     const status = fault?.kind === 'reset' || fault?.kind === 'hang' ? 0 : answer.status
     const rows = status >= 200 && status < 300 ? answer.rows : 0
     // Recorded before it is sent: whoever has read the answer finds it in the audit.
     const { method, host, path, at } = request
-    this.audit.add({ number, at, method, host, path, status, rows, fault: fault?.kind ?? null })
+    const labels = answer.labels ?? {}
+    this.audit.add({
+      number,
+      at,
+      answeredAt,
+      method,
+      host,
+      path,
+      status,
+      rows,
+      fault: fault?.kind ?? null,
+      labels,
+    })
     await this.#send(response, answer, fault)
   }
 
-  #answer(request: SimulatorRequest, fault: Fault | null): SimulatorAnswer {
-    if (fault?.kind !== 'status') return this.#options.answer(request, this.switches)
+  #answer(request: SimulatorRequest, fault: Fault | null, at: number): SimulatorAnswer {
+    if (fault?.kind !== 'status') return this.#options.answer(request, this.switches, at)
     const headers = { 'content-type': 'text/plain; charset=utf-8', ...fault.headers }
     return { status: fault.status, headers, body: fault.body ?? '', rows: 0 }
   }
@@ -158,6 +180,8 @@ class SimulatorState<Switches extends object> {
   }
 
   #control(request: SimulatorRequest, response: ServerResponse): void {
+    const own = this.#ownControl(request)
+    if (own !== null) return finish(response, own, Buffer.from(own.body))
     const route = `${request.method} ${request.url.pathname}`
     const after = Number(request.url.searchParams.get('after') ?? 0)
     if (route === 'PUT /-/switches') this.set(JSON.parse(request.body) as Partial<Switches>)
@@ -172,6 +196,16 @@ class SimulatorState<Switches extends object> {
     const answer = answers[route]
     const control = jsonAnswer(answer === undefined ? 404 : 200, answer?.() ?? { error: `no ${route}` })
     finish(response, control, Buffer.from(control.body))
+  }
+
+  #ownControl(request: SimulatorRequest): SimulatorAnswer | null {
+    try {
+      const value = this.#options.control?.(request)
+      return value === undefined ? null : jsonAnswer(200, value)
+    } catch (error) {
+      if (!(error instanceof RangeError || error instanceof SyntaxError)) throw error
+      return jsonAnswer(400, { error: error.message })
+    }
   }
 }
 

@@ -9,8 +9,23 @@ export interface Answer {
 
 /** @throws the socket's error (`ECONNRESET`), also where the body ends before its length. */
 export function ask(url: string, headers: Record<string, string> = {}): Promise<Answer> {
+  return send(url, { method: 'GET', headers, body: '' })
+}
+
+/** Sends a body; its type is the caller's to say. */
+export function post(url: string, body: string, headers: Record<string, string> = {}): Promise<Answer> {
+  return send(url, { method: 'POST', headers, body })
+}
+
+interface Sent {
+  readonly method: string
+  readonly headers: Record<string, string>
+  readonly body: string
+}
+
+function send(url: string, { method, headers, body }: Sent): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const asked = request(url, { headers, agent: false }, (response) => {
+    const asked = request(url, { method, headers, agent: false }, (response) => {
       const pieces: Buffer[] = []
       response.on('data', (piece: Buffer) => pieces.push(piece))
       response.on('error', reject)
@@ -20,7 +35,7 @@ export function ask(url: string, headers: Record<string, string> = {}): Promise<
       })
     })
     asked.on('error', reject)
-    asked.end()
+    asked.end(body)
   })
 }
 
