@@ -20,6 +20,7 @@ import {
   valueList,
   words,
 } from './schema-parts.js'
+import { settingBounds } from './settings.js'
 import { budget, optionalSettings, sourceSettingsShape } from './settings-schema.js'
 
 /** Types as people write them, and what each is in Postgres. */
@@ -90,6 +91,7 @@ const request = z.strictObject(
     headers: templates.optional(),
     body: json.optional(),
     paramsIn: oneOf(['query', 'body']).optional(),
+    weight: count(...settingBounds.weight).optional(),
   },
   { error: 'a request like { path: /users, query: { active: true } }' },
 )
