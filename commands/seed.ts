@@ -30,9 +30,8 @@ export default class Seed extends WorkspaceCommand {
       env: 'BACKFILL_ORDER',
     }),
     priority: Flags.custom<number>({
-      summary: 'higher goes first',
+      summary: "higher goes first; the stream's own priority by default",
       helpValue: 'N',
-      default: 0,
       env: 'BACKFILL_PRIORITY',
       parse: async (text) => integer('--priority', text),
     })(),

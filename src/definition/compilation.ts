@@ -1,6 +1,6 @@
 // Owns what the parts of the compiler share: where a mistake is reported, and what is known of the source while its parts are made.
 import { didYouMean, listNames } from '../domain/nearest.js'
-import type { Dimension, Limit } from '../domain/source-model.js'
+import type { Dimension, Limit, LimitHeaders, Quota } from '../domain/source-model.js'
 import { type DefinitionDocument, type KeyPath, keysIn, type Mistakes, valueIn } from './document.js'
 import type { SettingsLayer } from './settings.js'
 import type { FullWalkDraft } from './walk-schema.js'
@@ -24,7 +24,8 @@ export interface SourceScope {
   readonly config: Readonly<Record<string, string>>
   readonly configNames: readonly string[]
   readonly usedConfig: Set<string>
-  readonly limits: readonly Limit[]
+  /** Empty where requests are free. */
+  readonly limits: readonly (Limit | Quota | LimitHeaders)[]
   /** Schema of tables that name none, and what delta tables begin with. */
   readonly tables: TableNaming
   /** The entry of this source in backfill.yaml; null where there is none. */

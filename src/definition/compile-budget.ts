@@ -1,7 +1,9 @@
 // Owns the budget: the definition's, what backfill.yaml changes in it, and the defaults, which depend on whether there are limits.
-import type { BudgetRules } from '../domain/source-model.js'
+import { quotaName } from '../domain/quota.js'
+import type { BudgetRules, Limit, LimitHeaders, Quota } from '../domain/source-model.js'
 import { refuse, type Spot, spotAt } from './compilation.js'
 import type { Mistakes } from './document.js'
+import { readPeriod } from './quantity.js'
 import { defaultSettings, limitedDefaults, type SettingsLayer } from './settings.js'
 import type { SourceDraft } from './source-schema.js'
 import type { SourceOverride } from './workspace-schema.js'
@@ -22,10 +24,13 @@ export function compileBudget({ draft, override, defaults, name, spot, mistakes 
   const own: BudgetDraft = { ...draft.budget }
   const changed: BudgetDraft = { ...override?.budget }
   const given = { ...empty, ...own, ...changed }
-  const limits = given.limits ?? []
-  const preset = limits.length > 0 ? limitedDefaults : defaultSettings
+  const limits = (given.limits ?? []).filter((one): one is Limit => 'periodMs' in one)
+  const quotas = [...(given.limits ?? []).filter((one): one is Quota => 'per' in one), ...(given.quotas ?? [])]
+  const headers = headersOf(given.headers ?? {})
+  const isLimited = limits.length + quotas.length + headers.length > 0
+  const preset = isLimited ? limitedDefaults : defaultSettings
   const reserve = given.reserve ?? 0
-  for (const limit of limits) {
+  for (const limit of [...limits, ...quotas]) {
     if (Math.floor(limit.requests * (1 - reserve)) >= 1) continue
     const found = `${limit.requests} less ${reserve * 100}%, which is less than one request`
     refuse(mistakes, spotAt(spot, 'budget', 'reserve'), {
@@ -33,6 +38,7 @@ export function compileBudget({ draft, override, defaults, name, spot, mistakes 
       found,
     })
   }
+  checkOnce({ quotas, headers }, spotAt(spot, 'budget'), mistakes)
   return {
     limits,
     reserve,
@@ -41,10 +47,48 @@ export function compileBudget({ draft, override, defaults, name, spot, mistakes 
     delayMs: delayOf(changed) ?? override?.delay ?? delayOf(own) ?? draft.delay ?? defaults.delay ?? preset.delay,
     concurrency: given.concurrency ?? preset.concurrency,
     verifyShare: given.verifyShare ?? 0.5,
+    ...(quotas.length === 0 ? {} : { quotas }),
+    ...(headers.length === 0 ? {} : { headers }),
+    ...(given.file === undefined ? {} : { file: given.file }),
   }
 }
 
+interface HeaderNames {
+  readonly limit: string
+  readonly remaining: string
+  readonly reset?: string | undefined
+}
+
+/** Node gives header names in small letters. */
+function headersOf(given: Readonly<Record<string, HeaderNames>>): LimitHeaders[] {
+  return Object.entries(given).flatMap(([window, names]) => {
+    const periodMs = readPeriod(window)
+    if (periodMs === null) return []
+    const inSmall = { limit: names.limit.toLowerCase(), remaining: names.remaining.toLowerCase() }
+    return [{ periodMs, ...inSmall, reset: names.reset?.toLowerCase() ?? null }]
+  })
+}
+
+/** Two of one kind would be kept under one name. */
+function checkOnce(
+  { quotas, headers }: { readonly quotas: readonly Quota[]; readonly headers: readonly LimitHeaders[] },
+  spot: Spot,
+  mistakes: Mistakes,
+): void {
+  const names = quotas.map(quotaName)
+  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  if (twice !== undefined)
+    refuse(mistakes, spotAt(spot, 'quotas'), { expected: 'one quota for each reset', found: 'two with the same' })
+  const periods = headers.map(({ periodMs }) => periodMs)
+  if (new Set(periods).size < periods.length)
+    refuse(mistakes, spotAt(spot, 'headers'), { expected: 'each window once', found: 'one in two spellings' })
+}
+
 const empty = {
+  limits: undefined,
+  quotas: undefined,
+  headers: undefined,
+  file: undefined,
   reserve: undefined,
   key: undefined,
   refusals: undefined,

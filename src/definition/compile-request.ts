@@ -42,7 +42,8 @@ export function compileRequest(
       found: '"GET"',
     })
   }
-  return { request: { method, path, query, headers, body, bodyParams }, dimensions }
+  const weight = request.weight === undefined ? {} : { weight: request.weight }
+  return { request: { method, path, query, headers, body, bodyParams, ...weight }, dimensions }
 }
 
 function checkPath(scope: SourceScope, spot: Spot, path: string): void {

@@ -56,7 +56,14 @@ function compileDraft(draft: SourceDraft, document: DefinitionDocument, options:
   const config = readConfig({ override: options.override, spot: override, mistakes: options.mistakes })
   const { budget, dimensions } = compileRules(draft, { top, name, override, config, options })
   const scope: SourceScope = {
-    ...{ name, document, mistakes: options.mistakes, tables: options.tables, dimensions, limits: budget.limits },
+    ...{
+      name,
+      document,
+      mistakes: options.mistakes,
+      tables: options.tables,
+      dimensions,
+      limits: [...budget.limits, ...(budget.quotas ?? []), ...(budget.headers ?? [])],
+    },
     dimensionNames: [...new Set([...keysAt(spotAt(top, 'dimensions')), ...Object.keys(dimensions)])],
     streamNames: keysAt(spotAt(top, 'streams')),
     ...{ config: config.scalars, configNames: config.names, usedConfig: config.used },

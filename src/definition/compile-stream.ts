@@ -127,7 +127,9 @@ function namesOnly(template: string, dimensions: readonly string[], all: readonl
  * not in it, because the walk keeps its own.
  */
 export function requestHash(stream: Stream, source: Pick<Source, 'baseUrl' | 'config'>): string {
-  const { request, pagination, answer, fanOut, incremental, windows } = stream
+  const { pagination, answer, fanOut, incremental, windows } = stream
+  // What a request costs changes nothing of what it asks.
+  const { weight: _, ...request } = stream.request
   const templates = JSON.stringify([source.baseUrl, request]).replaceAll(/(?<=\{)\s+|\s+(?=\})/g, '')
   const config = Object.entries(source.config).filter(([name]) => templates.includes(`{config.${name}}`))
   const asked = {

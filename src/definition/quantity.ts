@@ -1,6 +1,8 @@
 // Owns how people write amounts: durations, sizes, request limits, shares. Knows nothing of definitions and loads nothing, because a warm start
 // reads the environment with it.
-import type { Limit } from '../domain/source-model.js'
+import { readTimeOfDay } from '../domain/hours.js'
+import type { Limit, Quota } from '../domain/source-model.js'
+import { isZone } from '../domain/zoned-time.js'
 
 const unitMs: Readonly<Record<string, number>> = {
   ms: 1,
@@ -51,6 +53,29 @@ export function readLimit(text: string): Limit | null {
   const periodMs = readDuration(`${periods === '' ? '1' : periods} ${unit}`)
   if (periodMs === null || periodMs === 0 || Number(requests) < 1) return null
   return { requests: Number(requests), periodMs }
+}
+
+/** `7500/day reset 00:00 UTC`, `100000 per month reset 00:00 Europe/Berlin`: so many until that moment of each day, or of each month's first day. */
+export function readQuota(text: string): Quota | null {
+  const parts = /^\s*(\d+)\s*(?:\/|per\b)\s*(day|d|month)\s+resets?\s+(.+)$/i.exec(text)
+  if (parts === null) return null
+  const [, requests = '', unit = '', resets = ''] = parts
+  const reset = readReset(resets)
+  if (reset === null || Number(requests) < 1) return null
+  return { requests: Number(requests), per: unit.toLowerCase() === 'month' ? 'month' : 'day', ...reset }
+}
+
+/** `00:00 UTC`, `09:30 America/New_York`; UTC where no zone is named. */
+export function readReset(text: string): Pick<Quota, 'resetMinute' | 'zone'> | null {
+  const [time = '', zone = 'UTC', ...rest] = text.trim().split(/\s+/)
+  const resetMinute = readTimeOfDay(time)
+  return resetMinute === null || rest.length > 0 || !isZone(zone) ? null : { resetMinute, zone }
+}
+
+/** A window by its period: `second`, `hour`, `30s`; in ms. */
+export function readPeriod(text: string): number | null {
+  const periodMs = readDuration(/^[a-z]+$/i.test(text) ? `1 ${text}` : text)
+  return periodMs === 0 ? null : periodMs
 }
 
 /** `5%` or `0.05`: a share of 1. null beyond 0 to 1. */

@@ -1,9 +1,20 @@
 // Owns the shape of what may be set by source and by stream, and of a budget. Defaults are in `settings.ts`, sentences in `settings-catalogue.ts`.
 import { z } from 'zod'
-import type { Limit } from '../domain/source-model.js'
-import { readLimit } from './quantity.js'
-import { count, duration, fate, listOf, missingParent, oneOf, readable, share, size, words } from './schema-parts.js'
+import { readHours } from '../domain/hours.js'
+import { budgetRules, limits } from './budget-schema.js'
+import { count, duration, fate, listOf, missingParent, oneOf, readable, share, size } from './schema-parts.js'
 import { settingBounds as bounds } from './settings.js'
+
+const hoursExpected = 'hours of the day like 22:00-06:00'
+const hourRange = readable(hoursExpected, readHours)
+/** Hours of the day, one range or several. */
+export const hours = z.union(
+  [
+    hourRange.transform((one) => [one]),
+    listOf(hourRange, `a list of ${hoursExpected}`).min(1, { error: hoursExpected }),
+  ],
+  { error: `${hoursExpected}, or a list of them` },
+)
 
 /** Keys that stand on a source, on a stream, and in backfill.yaml under `defaults`, a source, or a stream. */
 export const settingsShape = {
@@ -33,6 +44,12 @@ export const settingsShape = {
     error: 'statuses with their fate, like { 404: retry }',
   }),
   every: duration(...bounds.every),
+  weight: count(...bounds.weight),
+  priority: count(...bounds.priority),
+  hours,
+  maxRequestsPerRun: count(...bounds.perRun),
+  maxTasksPerRun: count(...bounds.perRun),
+  maxParentsPerRun: count(...bounds.perRun),
 }
 
 export const optionalSettings = z.object(settingsShape).partial().shape
@@ -51,25 +68,6 @@ export const sourceSettingsShape = {
     )
     .optional(),
 }
-
-const limitExpected = 'a limit like 2/s, 1200/hour, 15 per minute or 3/10s'
-const limit: z.ZodType<Limit, string> = readable(limitExpected, readLimit)
-const limits = z.union([limit.transform((one) => [one]), listOf(limit, `a list of limits: ${limitExpected}`)], {
-  error: `${limitExpected}, or a list of them`,
-})
-
-const budgetRules = z.strictObject(
-  {
-    limits: limits.optional(),
-    reserve: share.refine((value) => value < 1, { error: 'a share below 100%' }).optional(),
-    refusals: listOf(count(100, 599), 'a list of statuses, like [429]').optional(),
-    key: words('a name that requests are counted under').optional(),
-    delay: settingsShape.delay.optional(),
-    concurrency: count(...bounds.concurrency).optional(),
-    verifyShare: share.optional(),
-  },
-  { error: 'limits, like [2/s, 1200/h], or { limits: […], reserve: 5% }' },
-)
 
 /** Limits alone, or the whole budget. */
 export const budget = z.union([limits.transform((value) => ({ limits: value })), budgetRules], {

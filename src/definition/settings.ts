@@ -1,7 +1,7 @@
 // Owns the defaults of everything that may be set by source and by stream, and how layers of settings become one. Loads nothing, because a warm
 // start lays the environment over the compiled settings with it.
 import type { ParkRules } from '../domain/controls.js'
-import type { Fate, MissingParent, StreamSettings } from '../domain/source-model.js'
+import type { Fate, HourRange, MissingParent, StreamSettings } from '../domain/source-model.js'
 
 /** Settings as far as one place gives them; amounts are in ms and bytes. */
 export interface SettingsLayer {
@@ -24,6 +24,12 @@ export interface SettingsLayer {
   readonly maxShrink?: number | undefined
   readonly statuses?: Readonly<Record<string, Fate>> | undefined
   readonly every?: number | undefined
+  readonly weight?: number | undefined
+  readonly priority?: number | undefined
+  readonly hours?: readonly HourRange[] | undefined
+  readonly maxRequestsPerRun?: number | undefined
+  readonly maxTasksPerRun?: number | undefined
+  readonly maxParentsPerRun?: number | undefined
 }
 
 /** Settings of a whole source, as far as one place gives them; amounts are in ms. */
@@ -80,6 +86,9 @@ export const settingBounds = {
   maxWalkAge: [60_000, 31_536_000_000],
   every: [1000, 31_536_000_000],
   concurrency: [1, 1000],
+  weight: [1, 1000],
+  priority: [-1_000_000, 1_000_000],
+  perRun: [1, 1_000_000_000],
   maxRuntime: [1000, 604_800_000],
   metricsInterval: [1000, 86_400_000],
   parkAfter: [1, 1_000_000],
@@ -129,7 +138,27 @@ export function streamSettings(
     maxWalkAgeMs: layer.maxWalkAge ?? defaultSettings.maxWalkAge,
     maxShrink: layer.maxShrink ?? defaultSettings.maxShrink,
     statuses: layer.statuses ?? {},
+    ...shareSettings(layer),
   }
+}
+
+/** How a stream shares its source's budget with others; only what is given. */
+function shareSettings({
+  weight,
+  priority,
+  hours,
+  maxRequestsPerRun,
+  maxTasksPerRun,
+  maxParentsPerRun,
+}: SettingsLayer): Partial<StreamSettings> {
+  return definedOnly({
+    weight,
+    priority,
+    hours,
+    maxRequestsPerRun,
+    maxTasksPerRun,
+    maxParentsPerRun,
+  }) as Partial<StreamSettings>
 }
 
 /** When a source is parked, from its layers, the weakest first; each may give some of it. */

@@ -20,6 +20,7 @@ import {
   valueList,
   words,
 } from './schema-parts.js'
+import { settingBounds } from './settings.js'
 import { budget, optionalSettings, sourceSettingsShape } from './settings-schema.js'
 import { filter, filters, forEach, fullWalk, incremental, match, overlap, rowsShape, windows } from './walk-schema.js'
 
@@ -91,6 +92,7 @@ const request = z.strictObject(
     headers: templates.optional(),
     body: json.optional(),
     paramsIn: oneOf(['query', 'body']).optional(),
+    weight: count(...settingBounds.weight).optional(),
   },
   { error: 'a request like { path: /users, query: { active: true } }' },
 )

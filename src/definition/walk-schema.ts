@@ -1,8 +1,8 @@
 // Owns the shape of what a stream says about its walks: rows of another stream as partitions, windows of change and of time, filters. Only the shape; meaning
 // is checked in `compile-walks.ts`.
 import { z } from 'zod'
-import { readHours } from '../domain/hours.js'
-import { count, day, duration, listOf, oneOf, path, readable, scalar, templates, valueList, words } from './schema-parts.js'
+import { count, day, duration, listOf, oneOf, path, scalar, templates, valueList, words } from './schema-parts.js'
+import { hours } from './settings-schema.js'
 
 const parameter = words('the name of a parameter')
 const format = oneOf(['iso', 'seconds', 'milliseconds'])
@@ -45,13 +45,6 @@ const pass = {
   query: templates.optional(),
   ascending: z.boolean({ error: 'true or false' }).optional(),
 }
-const hours = z.union(
-  [
-    readable('hours like 22:00-06:00', readHours),
-    listOf(readable('hours like 22:00-06:00', readHours), 'a list of hours').transform((lists) => lists.flat()),
-  ],
-  { error: 'hours like 22:00-06:00, or a list of them' },
-)
 const fullWalkExpected = 'a duration like 1d, never, or { every: 1d, hours: 22:00-06:00, priority: -10 }'
 /** How often everything is walked again. */
 export const fullWalk = z.union(

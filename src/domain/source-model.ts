@@ -32,7 +32,7 @@ export type Template = string
 export interface BudgetRules {
   /** All windows must allow a request. Empty where the source declares none. */
   readonly limits: readonly Limit[]
-  /** Part of each limit that is never used, 0 to 1. */
+  /** Part of each limit that the worker leaves to whoever waits at a terminal (`verify`, `seed --dry-run`), 0 to 1. */
   readonly reserve: number
   /** The key that requests are counted under: template-free text, by default the source's name. */
   readonly key: string
@@ -44,10 +44,37 @@ export interface BudgetRules {
   readonly concurrency: number
   /** Share of every limit that `verify` may use while a worker may need it, 0 to 1. */
   readonly verifyShare: number
+  /** Limits that empty at a moment of the calendar; absent: none. */
+  readonly quotas?: readonly Quota[]
+  /** Windows that the source tells of in headers of its answers; absent: none. */
+  readonly headers?: readonly LimitHeaders[]
+  /** SQLite file that keeps this budget for several workspaces, absolute once the workspace is loaded; absent: queue.db. */
+  readonly file?: string
 }
 export interface Limit {
   readonly requests: number
   readonly periodMs: number
+}
+/** So many requests between two resets, whenever they were sent. */
+export interface Quota {
+  readonly requests: number
+  readonly per: 'day' | 'month'
+  /** Minutes after midnight at which it empties; of a month, on its first day. */
+  readonly resetMinute: number
+  /** IANA zone of that midnight. */
+  readonly zone: string
+}
+/** Names of the headers that tell of one window, in small letters; `reset` is in seconds from the answer, or in Unix seconds or ms. */
+export interface LimitHeaders {
+  readonly periodMs: number
+  readonly limit: string
+  readonly remaining: string
+  readonly reset: string | null
+}
+/** Part of a day, in minutes after midnight of the workspace's zone; over midnight where `to` is not behind `from`. */
+export interface HourRange {
+  readonly from: number
+  readonly to: number
 }
 
 // ------------------------------------------------------------------------------------------------------------ dimensions
@@ -151,6 +178,8 @@ export interface RequestShape {
   readonly body: Json
   /** True: page, size and cursor parameters are set in the body's top level, not in the query. */
   readonly bodyParams: boolean
+  /** What it costs of each limit; absent: what its stream's requests cost. */
+  readonly weight?: number
 }
 
 /** A value of an answer: a header or a place in its JSON. */
@@ -305,4 +334,15 @@ export interface StreamSettings {
   readonly maxShrink: number
   /** Fate of a status, beside the defaults: 5xx and 408 retry, 3xx and other 4xx dead, refusals budget. */
   readonly statuses: Readonly<Record<string, Fate>>
+  /** What a request costs of each limit; absent: 1. */
+  readonly weight?: number
+  /** Priority of tasks that are not given one by hand; absent: 0. */
+  readonly priority?: number
+  /** When its tasks may be at work; absent: always. */
+  readonly hours?: readonly HourRange[]
+  /** Most that one run spends on the stream; absent: no such limit. */
+  readonly maxRequestsPerRun?: number
+  readonly maxTasksPerRun?: number
+  /** Rows of another stream that one run asks about, where the stream fans out over them; absent: all. */
+  readonly maxParentsPerRun?: number
 }

@@ -2,9 +2,8 @@
  * The parts of a stream that say how its partitions are walked: rows of another stream as partitions, many of them in one request, windows of change, windows
  * of a full walk. Canonical, JSON-serialisable data; made by `src/definition`.
  */
-import type { Hours } from './hours.js'
 import type { JsonPath } from './json.js'
-import type { TableName, Template } from './source-model.js'
+import type { HourRange, TableName, Template } from './source-model.js'
 
 /** Values are a column of another stream's table: only the database knows them. */
 export interface RowDimension {
@@ -64,7 +63,7 @@ export type TimeFormat = 'iso' | 'seconds' | 'milliseconds'
 export interface FullWalk {
   readonly everyMs: number
   /** Begun only in these hours of the workspace's zone; null: at any time. */
-  readonly hours: Hours | null
+  readonly hours: readonly HourRange[] | null
   readonly priority: number
 }
 

@@ -38,7 +38,6 @@ const pauseEnd = `
   delete from pause where source = @source and (stream = @stream or @stream = '')
   returning source, nullif(stream, '') as stream, paused_at as since, ends_at as until, note`
 const pauseOver = `delete from pause where ends_at <= ?`
-const refusedSince = `select since from budget_refused where key = ?`
 /** The wall clock was set back: what began in the future began now, and lasts as long as it was to last. */
 const parkingToNow = `
   update parking set waits_until = @now + (waits_until - waits_since), parked_at = min(parked_at, @now), waits_since = @now
@@ -133,11 +132,6 @@ export function createControls(store: Store, { change }: ControlsContext): Contr
       if (store.read(() => store.sql(parkingOf).get(source)) === undefined) return
       store.write(() => store.sql(parkingEnd).run(source))
     },
-    refusedSince: async (key) =>
-      store.read(() => {
-        const since = store.sql(refusedSince).pluck().get(key) as number | undefined
-        return since === undefined ? null : Math.min(since, store.clock.now())
-      }),
     adjustToClock: async () =>
       store.write(() => {
         const now = { now: store.clock.now() }

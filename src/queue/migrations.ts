@@ -4,6 +4,7 @@
  */
 import type { Database } from 'better-sqlite3'
 import { budgetSchema } from './schema-budget.js'
+import { budgetLineSchema } from './schema-budget-line.js'
 import { controlsSchema } from './schema-controls.js'
 import { tasksSchema } from './schema-tasks.js'
 
@@ -11,7 +12,7 @@ import { tasksSchema } from './schema-tasks.js'
 export const applicationId = 0x626b666c
 
 /** Append only: step n makes version n + 1 of version n. */
-const steps: readonly string[] = [tasksSchema, budgetSchema, controlsSchema]
+const steps: readonly string[] = [tasksSchema, budgetSchema, controlsSchema, budgetLineSchema]
 
 /** The version that this code reads and writes. */
 export const currentVersion = steps.length

@@ -36,7 +36,7 @@ export function openQueueFile(request: QueueFile): Database.Database {
   if (stats !== null && request.mode !== 'read') refuseStranger(request.file, stats)
   if (request.mode === 'read') return openReader(request.file)
   refuseNetworkFileSystem(request.file)
-  if (stats === null) createFile(request.file)
+  if (stats === null) createEmptyFile(request.file)
   return openWriter(request)
 }
 
@@ -75,7 +75,7 @@ const networkTypes: ReadonlyMap<number, string> = new Map([
 ])
 const fuseType = 0x65735546
 
-function refuseNetworkFileSystem(file: string): void {
+export function refuseNetworkFileSystem(file: string): void {
   const folder = dirname(file)
   const type = fileSystemType(folder)
   const name = type === fuseType ? networkFuse(folder) : networkTypes.get(type)
@@ -108,7 +108,7 @@ function networkFuse(folder: string): string | undefined {
 }
 
 /** SQLite would create it for everybody to read; its -wal and -shm take over the mode given here. */
-function createFile(file: string): void {
+export function createEmptyFile(file: string): void {
   try {
     closeSync(openSync(file, 'wx', 0o600))
   } catch (error) {

@@ -5,7 +5,8 @@
 import type { FollowQueue } from '../domain/follow.js'
 import type { Budget, BudgetKeeper, Clock, Controls, Queue } from '../domain/ports.js'
 import type { QueueRepair } from '../domain/repair-ports.js'
-import { createBudget } from './budget/budget.js'
+import { createBudgets } from './budget/budgets.js'
+import { openBudgetFile } from './budget/open-budget-file.js'
 import { claimTasks } from './claim.js'
 import { createControls } from './controls.js'
 import { readCounts, readNextDueAt } from './counts.js'
@@ -39,6 +40,8 @@ export interface QueueOptions extends QueueFile {
   readonly timezone: string
   /** Called, after the commit, for each settle whose task was cancelled or claimed anew meanwhile. Replays are not reported. */
   readonly onLateSettle?: (late: LateSettle) => void
+  /** 0 to below 1, for jitter; `Math.random` where nothing else is meant. */
+  readonly random?: () => number
 }
 
 /** The queue and the budget that live in the same file. */
@@ -59,8 +62,14 @@ export function openQueue(options: QueueOptions): OpenQueue {
   try {
     const store = createStore(db, options)
     const id = queueId(store, options.mode)
-    const budget = createBudget(store)
-    return { ...createQueue(store, options), id, budget, close: () => db.close() }
+    const { clock, mode, random = Math.random } = options
+    const openFile = (file: string) => openBudgetFile(file, { clock, isReader: mode === 'read' })
+    const budget = createBudgets(store, { openFile, random })
+    const close = () => {
+      budget.close()
+      db.close()
+    }
+    return { ...createQueue(store, options), id, budget, close }
   } catch (error) {
     db.close()
     throw error

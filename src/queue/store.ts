@@ -16,14 +16,23 @@ export interface Store {
   sql(text: string): Statement
   /** One BEGIN IMMEDIATE … COMMIT; failures come out as errors of the domain. */
   write<T>(action: () => T): T
+  /** The same, without waiting for the disk: for what a power cut makes worthless anyway. */
+  note<T>(action: () => T): T
   /** One consistent view over several statements. */
   read<T>(action: () => T): T
 }
 
 export function createStore(
   db: Database,
-  options: { readonly file: string; readonly clock: Clock; readonly timezone: string },
+  options: {
+    readonly file: string
+    readonly clock: Clock
+    readonly timezone: string
+    /** Finds rows that no code of ours writes; null: the pages alone tell whether the file is whole. */
+    readonly brokenRows?: string | null
+  },
 ): Store {
+  const { brokenRows = 'select 1 from task where not json_valid(partition) limit 1' } = options
   const statements = new Map<string, Statement>()
   const transact = db.transaction((action: () => unknown) => action())
   const checkFile = watchFile(options.file, options.clock)
@@ -35,7 +44,7 @@ export function createStore(
       return guardSqlite(options.file, run)
     } catch (error) {
       const isOurs = error instanceof BackfillError && !(error instanceof InvariantError)
-      throw isOurs || isWhole(db) ? error : damagedQueue(options.file, error)
+      throw isOurs || isWhole(db, brokenRows) ? error : damagedQueue(options.file, error)
     }
   }
 
@@ -53,15 +62,25 @@ export function createStore(
     timezone: options.timezone,
     sql,
     write: <T>(action: () => T) => guard(() => transact.immediate(action) as T),
+    note: <T>(action: () => T) =>
+      guard(() => {
+        // The other processes see it at once; measured at 0.01 ms for both switches.
+        db.pragma('synchronous = normal')
+        try {
+          return transact.immediate(action) as T
+        } finally {
+          db.pragma('synchronous = full')
+        }
+      }),
     read: <T>(action: () => T) => guard(() => transact.deferred(action) as T),
   }
 }
 
 /** Reads all of it: only for an error that nothing else explains. */
-function isWhole(db: Database): boolean {
+function isWhole(db: Database, brokenRows: string | null): boolean {
   try {
     if (db.pragma('quick_check(1)', { simple: true }) !== 'ok') return false
-    return db.prepare('select 1 from task where not json_valid(partition) limit 1').get() === undefined
+    return brokenRows === null || db.prepare(brokenRows).get() === undefined
   } catch {
     return false
   }

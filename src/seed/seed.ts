@@ -28,7 +28,7 @@ export async function seed(request: SeedRequest, deps: SeedDeps): Promise<SeedRe
     })
   }
   const planned = await plan(request)
-  const fingerprint = JSON.stringify([request.scope, request.order, request.priority, request.force])
+  const fingerprint = JSON.stringify([request.scope, request.order, request.priority ?? 0, request.force])
   const backfillId = await deps.queue.beginBackfill({ scope: request.scope, fingerprint, reason: 'seed' })
   const byStream: SeedReport['byStream'][number][] = []
   await followSelected(request, deps)
@@ -36,7 +36,7 @@ export async function seed(request: SeedRequest, deps: SeedDeps): Promise<SeedRe
   let superseded = 0
   for (const { selected, partitions } of planned) {
     const sum = { created: 0, alreadyDone: 0, alreadyOpen: 0 }
-    for (const tasks of chunks(selected, partitions, request.priority)) {
+    for (const tasks of chunks(selected, partitions, request.priority ?? selected.stream.settings.priority ?? 0)) {
       if (request.signal.aborted) throw new StoppedError()
       const options = { supersede: request.force, skipDone: !request.force }
       const result = await deps.queue.enqueue(backfillId, tasks, options)

@@ -11,8 +11,8 @@ export interface SeedRequest {
   /** Lines of `--from-file`: a value per line, or one JSON object of dimensions per line; null without that flag. */
   readonly lines: AsyncIterable<string> | Iterable<string> | null
   readonly order: 'newest' | 'oldest'
-  /** Higher goes first; 0 by default. */
-  readonly priority: number
+  /** Higher goes first; null: what each stream's settings say, else 0. */
+  readonly priority: number | null
   /** Supersedes open tasks and makes new ones for finished partitions too. */
   readonly force: boolean
   /** The day it is in the workspace's zone, `YYYY-MM-DD`. */

@@ -9,9 +9,10 @@ import {
   SourceUnavailable,
   StoppedError,
 } from '../domain/errors.js'
-import type { BookingRequest, Budget, Clock, Log } from '../domain/ports.js'
+import type { BookingRequest, Budget, Clock, Log, ToldWindow } from '../domain/ports.js'
 import type { Fate, Source, Stream } from '../domain/source-model.js'
 import { excerptOf } from './excerpt.js'
+import { readLimitHeaders } from './limit-headers.js'
 import type { WireRequest } from './request.js'
 import { readRetryAfter } from './retry-after.js'
 import type { Secrets } from './secrets.js'
@@ -34,6 +35,10 @@ export interface Caller<T> {
   readonly deadlineAt: number | null
   /** Longest wait for the budget before one request, ms; null: up to the deadline. */
   readonly maxWaitMs: number | null
+  /** Of its place in line; absent: 0. */
+  readonly priority?: number
+  /** What one request costs of each limit; absent: 1. */
+  readonly weight?: number
   readonly signal: AbortSignal
   /** Statuses that are not tried again, because the caller knows another way. */
   readonly surfaces?: readonly number[]
@@ -176,8 +181,13 @@ async function tryRequest<T>(
   const deadlineAt = bookingDeadline(caller, clock.now())
   const { delayMs = source.budget.delayMs } = stream.settings
   const rules = { ...source.budget, delayMs }
-  const booking = await budget.book({ rules, purpose, timeoutMs, deadlineAt, signal })
+  const { priority = 0, weight = 1 } = caller
+  const booking = await budget.book({
+    ...{ rules, purpose, timeoutMs, deadlineAt, signal, priority, weight },
+    stream: `${source.name}.${stream.name}`,
+  })
   let retryAfterMs: number | null = null
+  let windows: readonly ToldWindow[] = []
   let outcome: Outcome<T>
   try {
     if (signal.aborted) throw new StoppedError()
@@ -185,11 +195,17 @@ async function tryRequest<T>(
     const limits = { timeoutMs, maxBytes: stream.settings.maxAnswerBytes, signal }
     const answer = await dependencies.transport.send(request, limits)
     retryAfterMs = readRetryAfter(answer.headers, clock.now())
+    if (rules.headers !== undefined) windows = readLimitHeaders(answer.headers, rules.headers, clock.now())
     outcome = judge(answer, request, caller)
   } catch (error) {
     outcome = error instanceof Refusal ? { kind: 'refused' } : { kind: 'failed', error: named(error, request) }
   }
-  const opensAt = await budget.answered(booking, rules, { isRefusal: outcome.kind === 'refused', retryAfterMs })
+  const told = windows.length === 0 ? {} : { windows }
+  const opensAt = await budget.answered(booking, rules, {
+    isRefusal: outcome.kind === 'refused',
+    retryAfterMs,
+    ...told,
+  })
   return { outcome, retryAfterMs, opensAt }
 }
 

@@ -50,10 +50,16 @@ export interface Visit {
 export function createVisit(start: PartitionStart, options: VisitOptions): Visit {
   const parts = partsOf(start, options)
   const belonging = belongingOf(start)
-  const callerOf = <T>(asking: Asking, readers: Pick<Caller<T>, 'read' | 'readError'>): Caller<T> => {
-    const { source, stream, purpose, deadlineAt, maxWaitMs } = start
+  const callerOf = <T>(
+    asking: Asking,
+    readers: Pick<Caller<T>, 'read' | 'readError'>,
+    shape = parts.shape,
+  ): Caller<T> => {
+    const { source, stream, purpose, deadlineAt, maxWaitMs, priority = 0 } = start
     const { signal, onRequest } = asking
-    return { source, stream, purpose, deadlineAt, maxWaitMs, signal, onRequest, secrets: parts.secrets, ...readers }
+    const weight = shape.weight ?? stream.settings.weight ?? 1
+    const costs = { deadlineAt, maxWaitMs, priority, weight }
+    return { source, stream, purpose, ...costs, signal, onRequest, secrets: parts.secrets, ...readers }
   }
   return {
     parts,
@@ -76,7 +82,7 @@ export function createVisit(start: PartitionStart, options: VisitOptions): Visit
       const request = buildRequest({ ...parts, shape }, firstStep)
       const reading = { stream: start.stream, address: request.address, clean: parts.secrets.clean, expected: [] }
       const readers = { read: (answer: WireAnswer) => readCount(answer, rule, reading), readError: () => null }
-      return await exchange(request, callerOf(asking, readers), options.dependencies)
+      return await exchange(request, callerOf(asking, readers, shape), options.dependencies)
     },
     askGone: async ({ request: shape, gone, many }, keys, asking) => {
       const [first = {}] = keys
@@ -93,7 +99,7 @@ export function createVisit(start: PartitionStart, options: VisitOptions): Visit
         },
         readError: (answer: WireAnswer) => (gone.includes(answer.status) ? keys.map(() => true) : null),
       }
-      return await exchange(request, callerOf(asking, readers), options.dependencies)
+      return await exchange(request, callerOf(asking, readers, shape), options.dependencies)
     },
   }
 }

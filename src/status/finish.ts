@@ -71,6 +71,12 @@ function notBefore(at: number, open: readonly StreamWork[]): number {
   return isAllLater && due.length > 0 ? Math.max(at, ...due) : at
 }
 
+/** What may be at work only from some moment on ends that much later, at least. */
+export function notBeforeHours(finish: Finish, { now, opensAt }: { now: number; opensAt: number | null }): Finish {
+  if (finish.kind !== 'at' || opensAt === null || opensAt <= now) return finish
+  return { ...finish, at: Math.max(finish.at, opensAt + Math.max(0, finish.at - now)) }
+}
+
 /** The latest of several; unknown as soon as one of them is. */
 export function latest(finishes: readonly Finish[]): Finish {
   const unknown = finishes.find((finish) => finish.kind === 'unknown')

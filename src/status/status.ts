@@ -4,9 +4,10 @@
  */
 import type { ControlState } from '../domain/controls.js'
 import type { HeldNote } from '../domain/held.js'
+import { isWithinHours, nextOpening } from '../domain/hours.js'
 import type { Dismissals, StreamCounts } from '../domain/ports.js'
 import { noTotals, type Task } from '../domain/task.js'
-import { finishOf, latest, requestsOwed, type StreamWork } from './finish.js'
+import { finishOf, latest, notBeforeHours, requestsOwed, type StreamWork } from './finish.js'
 import type { BudgetStatus, Finish, StatusDeps, StatusReport, StatusRequest, StreamStatus } from './types.js'
 import { findProblems, judge, sightWorker } from './verdict.js'
 
@@ -126,6 +127,8 @@ function streamStatus(counts: StreamCounts, sight: Sight & { readonly heldNote: 
   const work = sight.works.get(nameOf(counts))
   const budget = sight.budgets.find(({ sources }) => sources.includes(counts.source)) ?? null
   const ended = counts.done + counts.dead
+  const opensAt = opensAtOf(counts, sight)
+  const finish = finishOf({ works: work === undefined ? [] : [work], budget, now: sight.now })
   return {
     source: counts.source,
     stream: counts.stream,
@@ -135,9 +138,19 @@ function streamStatus(counts: StreamCounts, sight: Sight & { readonly heldNote: 
     counts,
     successRate: ended === 0 ? null : counts.done / ended,
     requestsPerTask: work?.requestsPerTask ?? null,
-    finish: finishOf({ works: work === undefined ? [] : [work], budget, now: sight.now }),
+    finish: notBeforeHours(finish, { now: sight.now, opensAt }),
+    opensAt,
     held: heldOf(counts, sight.heldNote),
   }
+}
+
+/** Outside of a stream's hours: when they begin. */
+function opensAtOf(stream: Pick<StreamCounts, 'source' | 'stream'>, { request, now }: Sight): number | null {
+  const found = request.streams.find(
+    (one) => nameOf({ source: one.stream.source, stream: one.stream.name }) === nameOf(stream),
+  )
+  const hours = found?.stream.settings.hours
+  return isWithinHours(hours, now, request.timezone) ? null : nextOpening(hours, now, request.timezone)
 }
 
 function heldOf(stream: Pick<StreamCounts, 'source' | 'stream'>, note: HeldNote | null): StreamStatus['held'] {
@@ -153,7 +166,11 @@ function finishOfAll({ request, works, budgets, now }: Sight): Finish {
     const own = names.flatMap(({ stream }) => works.get(nameOf({ source: stream.source, stream: stream.name })) ?? [])
     return finishOf({ works: own, budget, now })
   })
-  return latest(shared)
+  const whole = latest(shared)
+  const opensAt = [...works.values()]
+    .filter(({ counts }) => counts.ready + counts.leased > 0)
+    .map(({ counts }) => opensAtOf(counts, { request, works, budgets, now }))
+  return notBeforeHours(whole, { now, opensAt: Math.max(...opensAt.map((at) => at ?? now), now) })
 }
 
 /** Of a selection, what concerns it. */

@@ -22,6 +22,8 @@ export interface StatusRequest {
   readonly filter: PartitionFilter
   /** True where nothing was selected: streams that only the queue knows are shown, too. */
   readonly isEverything: boolean
+  /** IANA zone of the workspace: hours of the day are told in it. */
+  readonly timezone: string
   /** At most so many dead tasks are listed. */
   readonly deadLimit: number
   /** At most so many runs are read. */
@@ -103,6 +105,8 @@ export interface StreamStatus {
   /** Mean requests of a done task; null before the first. */
   readonly requestsPerTask: number | null
   readonly finish: Finish
+  /** Outside of its hours of the day: when they begin, Unix ms; null: it may be at work now. */
+  readonly opensAt: number | null
   /** What was held of it when that was counted last; null: it never was. */
   readonly held: (Pick<HeldCount, 'waiting' | 'rejected'> & { readonly countedAt: number }) | null
 }

@@ -65,8 +65,12 @@ function missedWorker(findings: Findings): readonly StatusProblem[] {
     : []
 }
 
-/** Nothing but its budget holds it back. */
-function isWorkable({ source, stream }: StreamStatus, { controls, now }: Pick<Findings, 'controls' | 'now'>): boolean {
+/** Nothing but its budget holds it back, and its hours have come. */
+function isWorkable(
+  { source, stream, opensAt }: StreamStatus,
+  { controls, now }: Pick<Findings, 'controls' | 'now'>,
+): boolean {
+  if (opensAt !== null) return false
   const { kind } = gateOf(controls, { source, stream }, now)
   return kind === 'open' || kind === 'probe'
 }

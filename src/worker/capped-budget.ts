@@ -1,18 +1,25 @@
-/** A budget that stops the run at its request cap (`--max-requests`): never one more, whoever asks. */
+/** A budget that stops the run at its request cap (`--max-requests`), and a stream at its own: never one more, whoever asks. */
 import { StoppedError } from '../domain/errors.js'
 import type { Booking, BookingRequest, Budget, BudgetAnswer, BudgetState } from '../domain/ports.js'
 import type { BudgetRules } from '../domain/source-model.js'
+import type { StreamCaps } from './stream-caps.js'
+
+export interface Caps {
+  /** Requests of the run; null: no limit. */
+  readonly max: number | null
+  readonly streams: StreamCaps
+}
 
 export class CappedBudget implements Budget {
   readonly #inner: Budget
-  readonly #max: number | null
+  readonly #caps: Caps
   readonly #onCap: () => void
   #sent = 0
   #waiting = 0
 
-  constructor(inner: Budget, max: number | null, onCap: () => void) {
+  constructor(inner: Budget, caps: Caps, onCap: () => void) {
     this.#inner = inner
-    this.#max = max
+    this.#caps = caps
     this.#onCap = onCap
   }
 
@@ -26,10 +33,13 @@ export class CappedBudget implements Budget {
   }
 
   async book(request: BookingRequest): Promise<Booking> {
-    if (this.#max !== null && this.#sent >= this.#max) {
+    const { max, streams } = this.#caps
+    if (max !== null && this.#sent >= max) {
       this.#onCap()
-      throw new StoppedError(`stopped at the cap of ${this.#max} requests`)
+      throw new StoppedError(`stopped at the cap of ${max} requests`)
     }
+    const { stream } = request
+    if (stream !== undefined) streams.takeRequest(stream)
     // Counted before the wait, so that two tasks cannot both take the last request.
     this.#sent += 1
     this.#waiting += 1
@@ -37,6 +47,7 @@ export class CappedBudget implements Budget {
       return await this.#inner.book(request)
     } catch (error) {
       this.#sent -= 1
+      if (stream !== undefined) streams.giveRequestBack(stream)
       throw error
     } finally {
       this.#waiting -= 1
@@ -45,6 +56,10 @@ export class CappedBudget implements Budget {
 
   answered(booking: Booking, rules: BudgetRules, answer: BudgetAnswer): Promise<number | null> {
     return this.#inner.answered(booking, rules, answer)
+  }
+
+  refusedSince(rules: BudgetRules): Promise<number | null> {
+    return this.#inner.refusedSince(rules)
   }
 
   state(rules: BudgetRules): Promise<BudgetState> {

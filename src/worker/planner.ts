@@ -31,6 +31,8 @@ const pauseMs = 2000
 const enqueueSize = 1000
 /** Full walks of one stream in the queue at a time: what is begun at night should be over by day. */
 const mostFullWalks = 100
+/** How far what is only old stands behind what changed. */
+const stepBack = 10
 /** What could not be made for want of room is looked at again so soon. */
 const soonMs = 60_000
 
@@ -151,10 +153,11 @@ export class Planner {
       open: await follows.openPartitions(name),
       isFullTime: this.#isFullTime(stream, followed),
       isParentOpen: await this.#isParentOpen(selected),
+      room: (stream.settings.maxParentsPerRun ?? Number.POSITIVE_INFINITY) - made.size,
     })
     await this.#enqueue(selected, choice)
     noteMade(made, choice, stream)
-    const tasks = choice.plain.length + choice.full.length
+    const tasks = choice.plain.length + choice.old.length + choice.full.length
     const planAt = choice.isLeft ? clock.now() + soonMs : this.#nextLook(stream, report)
     const isFullOver = followed.fullBefore !== null && !report.due.some(({ reason }) => reason === 'full')
     const fullBefore = isFullOver ? null : followed.fullBefore
@@ -189,7 +192,7 @@ export class Planner {
 
   #isFullTime({ incremental }: Stream, { fullBefore }: Followed): boolean {
     if (fullBefore !== null) return true
-    return isWithinHours(incremental?.fullWalk?.hours ?? [], this.#deps.clock.now(), this.#deps.timezone)
+    return isWithinHours(incremental?.fullWalk?.hours ?? undefined, this.#deps.clock.now(), this.#deps.timezone)
   }
 
   /** More rows of the other stream may come at any moment: a request that is not full yet waits for them. */
@@ -201,16 +204,20 @@ export class Planner {
     return tasks.some(({ readyAt }) => readyAt === null || readyAt <= this.#deps.clock.now())
   }
 
-  async #enqueue({ source, stream }: SelectedStream, { plain, full }: Choice): Promise<void> {
-    if (plain.length + full.length === 0) return
+  async #enqueue({ source, stream }: SelectedStream, { plain, old, full }: Choice): Promise<void> {
+    if (plain.length + old.length + full.length === 0) return
     const { queue } = this.#deps
     const name = { source: source.name, stream: stream.name }
     const scope = `follow ${nameOf(stream)}`
     const backfill = await queue.beginBackfill({ scope, fingerprint: scope, reason: 'every' })
-    const priority = stream.incremental?.fullWalk?.priority ?? 0
+    const { priority = 0 } = stream.settings
+    const fullPriority = stream.incremental?.fullWalk?.priority ?? priority
+    // Where everything is asked for each time, what is only old makes room for what changed.
+    const oldPriority = stream.incremental === null ? priority - stepBack : priority
     const tasks = [
-      ...plain.map((partition) => ({ ...name, partition, priority: 0 })),
-      ...full.map((partition) => ({ ...name, partition, priority })),
+      ...plain.map((partition) => ({ ...name, partition, priority })),
+      ...old.map((partition) => ({ ...name, partition, priority: oldPriority })),
+      ...full.map((partition) => ({ ...name, partition, priority: fullPriority })),
     ]
     for (let at = 0; at < tasks.length; at += enqueueSize) {
       await queue.enqueue(backfill, tasks.slice(at, at + enqueueSize), { supersede: false, skipDone: false })
@@ -223,9 +230,8 @@ function runKey({ partition, reason }: Pick<DuePartition, 'partition' | 'reason'
   return partitionKey(reason === 'full' ? fullWalkPartition(partition) : partition)
 }
 
-function noteMade(made: Set<string>, { plain, full }: Choice, stream: Stream): void {
-  for (const partition of plain) for (const single of singlePartitions(stream, partition)) made.add(partitionKey(single))
-  for (const partition of full) for (const single of singlePartitions(stream, partition)) made.add(partitionKey(single))
+function noteMade(made: Set<string>, { plain, old, full }: Choice, stream: Stream): void {
+  for (const partition of [...plain, ...old, ...full]) for (const single of singlePartitions(stream, partition)) made.add(partitionKey(single))
 }
 
 function joinReports(reports: readonly DueReport[]): DueReport {
@@ -247,6 +253,8 @@ function foundOf({ due, total, oldest }: DueReport, at: number): FollowFound {
 /** Partitions of the tasks to make. */
 export interface Choice {
   readonly plain: readonly Partition[]
+  /** Nothing says that they changed; their time has come. */
+  readonly old: readonly Partition[]
   readonly full: readonly Partition[]
   /** Something is due and was not made. */
   readonly isLeft: boolean
@@ -262,22 +270,36 @@ export function choose(
     /** Full walks may begin now. */
     readonly isFullTime: boolean
     readonly isParentOpen: boolean
+    /** Partitions that may be asked for in this run. */
+    readonly room: number
   },
 ): Choice {
-  const { stream, open, isFullTime, isParentOpen } = given
+  const { stream, open, isFullTime, isParentOpen, room } = given
   const openPlain = openKeys(stream, open.filter((partition) => !isFullWalk(partition)))
   const openFull = openKeys(stream, open.filter(isFullWalk))
-  const wanted = due.filter(({ reason }) => reason !== 'full').filter(({ partition }) => !openPlain.has(partitionKey(partition)))
+  const closed = due
+    .filter(({ reason }) => reason !== 'full')
+    .filter(({ partition }) => !openPlain.has(partitionKey(partition)))
+  // New ones come first, then changed, then old ones: those that the run has no room for are the least urgent.
+  const wanted = closed.slice(0, Math.max(0, room))
   // One that was never walked is walked whole anyway: those without a watermark share requests among themselves.
   const first = groups(wanted.filter(({ watermark }) => watermark === null), stream, isParentOpen)
-  const again = groups(wanted.filter(({ watermark }) => watermark !== null), stream, isParentOpen)
+  const known = wanted.filter(({ watermark }) => watermark !== null)
+  const again = groups(known.filter(({ reason }) => reason !== 'old'), stream, isParentOpen)
+  const old = groups(known.filter(({ reason }) => reason === 'old'), stream, false)
   const dueFull = due.filter(({ reason, partition }) => reason === 'full' && !openFull.has(partitionKey(partition)))
   const full = isFullTime ? groups(dueFull, stream, false).partitions : []
-  const room = Math.max(0, mostFullWalks - open.filter(isFullWalk).length)
+  const fullRoom = Math.max(0, mostFullWalks - open.filter(isFullWalk).length)
   return {
     plain: [...first.partitions, ...again.partitions],
-    full: full.slice(0, room).map(fullWalkPartition),
-    isLeft: first.isLeft || again.isLeft || full.length > room || (dueFull.length > 0 && !isFullTime),
+    old: old.partitions,
+    full: full.slice(0, fullRoom).map(fullWalkPartition),
+    isLeft:
+      first.isLeft ||
+      again.isLeft ||
+      wanted.length < closed.length ||
+      full.length > fullRoom ||
+      (dueFull.length > 0 && !isFullTime),
   }
 }
 

@@ -68,6 +68,8 @@ export interface TaskDeps {
   readonly signal: AbortSignal
   readonly deadlineAt: number | null
   readonly maxWaitMs: number | null
+  /** Of its requests, where they wait in line; absent: 0. */
+  readonly priority?: number
   readonly onProgress: (progress: Progress) => void
   readonly onUnknownFields: (fields: readonly string[]) => void
 }
@@ -453,7 +455,7 @@ class TaskRun {
   }
 
   #walkStart(): WalkStart {
-    const { source, stream, partition, page, deadlineAt, maxWaitMs, signal } = this.#deps
+    const { source, stream, partition, page, deadlineAt, maxWaitMs, priority = 0, signal } = this.#deps
     const { received, since, until } = this.#walk
     const cursor = this.#passing === null ? this.#walk.cursor : this.#passing.next
     const pages = this.#walk.pages + (this.#passing?.pages.length ?? 0)
@@ -473,6 +475,7 @@ class TaskRun {
       purpose: 'worker',
       deadlineAt,
       maxWaitMs,
+      priority,
       readsAhead: true,
       signal,
       onRequest,

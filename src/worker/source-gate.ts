@@ -1,10 +1,11 @@
 /**
- * What holds one source back beside its budget, as its loop sees it: pauses by hand, and parking after failures in a row. Owns what counts as a failure of the
+ * What holds one source back beside its budget, as its loop sees it: pauses by hand, parking after failures in a row, hours of the day. Owns what counts as a failure of the
  * source and what as an answer; the state itself is in the queue's file, so that it holds across runs.
  */
 import { type ControlGate, gateOf, type Parking } from '../domain/controls.js'
 import { OverBudgetError, SourceUnavailable } from '../domain/errors.js'
-import type { Clock, Controls, Log } from '../domain/ports.js'
+import { isWithinHours } from '../domain/hours.js'
+import type { Budget, Clock, Controls, Log } from '../domain/ports.js'
 import type { Source } from '../domain/source-model.js'
 import { describe } from './fate.js'
 import type { Run } from './run.js'
@@ -12,9 +13,12 @@ import type { TaskEnd } from './run-task.js'
 
 export interface SourceGateDeps {
   readonly controls: Controls
+  readonly budget: Pick<Budget, 'refusedSince'>
   readonly clock: Clock
   readonly log: Log
   readonly run: Run
+  /** Of the workspace: hours of the day are told in it. */
+  readonly timezone: string
 }
 /** What may be claimed now. `isProbe`: one task alone asks whether the source answers again. */
 export interface Allowed {
@@ -45,9 +49,14 @@ export class SourceGate {
     const gates = streams.map((stream) => [stream, gateOf(state, { source: this.#source.name, stream }, now)] as const)
     const isOpen = ({ kind }: ControlGate): boolean => kind === 'open' || kind === 'probe'
     return {
-      streams: gates.flatMap(([stream, gate]) => (isOpen(gate) ? [stream] : [])),
+      streams: gates.flatMap(([stream, gate]) => (isOpen(gate) && this.#isWithinHours(stream, now) ? [stream] : [])),
       isProbe: gates.some(([, gate]) => gate.kind === 'probe'),
     }
+  }
+
+  /** What runs at their end is given back where it stands, as with a pause. */
+  #isWithinHours(stream: string, now: number): boolean {
+    return isWithinHours(this.#source.streams[stream]?.settings.hours, now, this.#deps.timezone)
   }
 
   /** A page was promoted: the source answers. */
@@ -96,7 +105,7 @@ export class SourceGate {
   /** Its budget has been refused for long, without one answer between: somebody should know, and nothing is gained by asking on. */
   async #parkRefusing(opensAt: number | null): Promise<void> {
     const { budget, park, name } = this.#source
-    const since = await this.#deps.controls.refusedSince(budget.key)
+    const since = await this.#deps.budget.refusedSince(budget)
     const now = this.#deps.clock.now()
     if (since === null || now - since < park.refusedMs) return
     const hours = Math.round((now - since) / 360_000) / 10

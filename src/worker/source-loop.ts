@@ -18,6 +18,7 @@ import type { Planner } from './planner.js'
 import type { Run } from './run.js'
 import { runTask, type TaskEnd } from './run-task.js'
 import { SourceGate } from './source-gate.js'
+import type { StreamCaps } from './stream-caps.js'
 import type { WorkerDeps, WorkerOptions } from './types.js'
 import type { WaitingRows } from './waiting-rows.js'
 
@@ -27,6 +28,7 @@ export interface LoopDeps extends WorkerDeps {
   readonly client: SourceClient
   readonly waiting: Pick<WaitingRows, 'moved'>
   readonly planner: Pick<Planner, 'moved' | 'planMoved'>
+  readonly caps: StreamCaps
 }
 
 /** Wait at most this long for a closed budget, where the run is not to wait until the queue is empty. */
@@ -70,7 +72,7 @@ export class SourceLoop {
     this.#options = loop.options
     this.#deps = loop.deps
     const source = streams[0]?.selected.source
-    this.#gate = source === undefined ? null : new SourceGate(source, loop.deps)
+    this.#gate = source === undefined ? null : new SourceGate(source, { ...loop.deps, timezone: loop.options.timezone })
   }
 
   /** Until nothing of this source is due, or the run ends. Always settles or releases what it claimed. */
@@ -121,10 +123,11 @@ export class SourceLoop {
     const opensAt = this.#run.closed.get(this.#name)
     if (opensAt !== undefined && opensAt > this.#deps.clock.now()) return false
     const allowed = await this.#gate?.look([...this.#streams.keys()])
-    if (allowed === undefined || allowed.streams.length === 0) return false
+    const streams = allowed?.streams.filter((stream) => !this.#isCapped(stream)) ?? []
+    if (allowed === undefined || streams.length === 0) return false
     // A source that was parked is asked by one task alone, whether it answers again.
     if (allowed.isProbe && this.#running.size > 0) return false
-    return this.#claimFrom(allowed.streams, allowed.isProbe ? 1 : this.#claimSize())
+    return this.#claimFrom(streams, allowed.isProbe ? 1 : this.#claimSize())
   }
 
   async #claimFrom(streams: readonly string[], limit: number): Promise<boolean> {
@@ -136,9 +139,20 @@ export class SourceLoop {
     }
     const leases = await this.#claimUpTo(allowed, streams)
     if (leases.length === 0) return false
-    await this.#openAll(leases)
+    const { taken, over } = this.#deps.caps.takeTasks(leases)
+    for (const lease of over) this.#giveBack(lease)
+    if (taken.length > 0) await this.#openAll(taken)
     this.#pending.sort((a, b) => Number(isSuspect(a.lease)) - Number(isSuspect(b.lease)))
     return true
+  }
+
+  #isCapped(stream: string): boolean {
+    return this.#deps.caps.reached.has(`${this.#name}.${stream}`)
+  }
+
+  #giveBack(lease: Lease): void {
+    this.#run.claimed -= 1
+    this.#outcomes.push(released(lease))
   }
 
   async #claimUpTo(allowed: number, streams: readonly string[]): Promise<readonly Lease[]> {
@@ -291,6 +305,7 @@ export class SourceLoop {
       signal: stop.signal,
       deadlineAt: this.#run.deadlineAt,
       maxWaitMs: this.#options.untilEmpty ? null : patienceMs,
+      priority: lease.task.priority,
       onProgress: (progress) => {
         this.#run.flushed += 1
         this.#gate?.noteAnswer()
@@ -310,8 +325,9 @@ export class SourceLoop {
     await this.#obeyGate()
   }
 
-  /** Gives back what is at hand or at work of streams that are paused or parked since it was claimed. */
+  /** Gives back what is at hand or at work of streams that are paused or parked, or whose hours are over, since it was claimed. */
   async #obeyGate(): Promise<void> {
+    this.#obeyCaps()
     const allowed = await this.#gate?.look([...this.#settings.keys()])
     if (allowed === undefined || allowed.streams.length === this.#settings.size) return
     const isAllowed = (lease: Lease): boolean => allowed.streams.includes(lease.task.stream)
@@ -319,8 +335,17 @@ export class SourceLoop {
     this.#pending = this.#pending.filter(({ lease }) => isAllowed(lease))
     for (const { lease } of held) this.#outcomes.push(released(lease))
     for (const { lease, stop } of this.#stops.values()) {
-      if (!isAllowed(lease)) stop.abort(new StoppedError('its source or stream is paused or parked'))
+      if (!isAllowed(lease))
+        stop.abort(new StoppedError('its source or stream is paused or parked, or its hours are over'))
     }
+  }
+
+  /** A stream that has sent its requests keeps nothing at hand; what runs of it ends at its next request. */
+  #obeyCaps(): void {
+    const isSpent = ({ task }: Lease): boolean => this.#deps.caps.hasSpentRequests(`${task.source}.${task.stream}`)
+    const held = this.#pending.filter(({ lease }) => isSpent(lease))
+    this.#pending = this.#pending.filter(({ lease }) => !isSpent(lease))
+    for (const { lease } of held) this.#giveBack(lease)
   }
 
   /** What fills the tables that this stream refers to still has tasks to do. */

@@ -11,7 +11,7 @@ export interface WorkerOptions {
   readonly filter: PartitionFilter
   /** `YYYY-MM-DD` in the workspace's zone. */
   readonly today: string
-  /** IANA zone of the workspace. */
+  /** IANA zone of the workspace: hours of the day are told in it. */
   readonly timezone: string
   /** null: no limit. */
   readonly maxRuntimeMs: number | null

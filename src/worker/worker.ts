@@ -2,7 +2,6 @@
  * One run of `backfill worker`: takes back what the dead left, lets due rounds come round, works every source until nothing is due or the run must end, and
  * reports. The caller holds the workspace's lock. Nothing heavy is loaded unless something is due.
  */
-import { noControls } from '../domain/controls.js'
 import { BackfillError, DestinationUnavailable, StoppedError } from '../domain/errors.js'
 import type { BackfillPlan, Destination, NewTask, StreamTable, TaskFilter } from '../domain/ports.js'
 import type { SelectedStream } from '../domain/selection.js'
@@ -13,21 +12,23 @@ import { keepsWatermarks } from './mark.js'
 import { followingStreams, isPlanDue, Planner } from './planner.js'
 import { Run } from './run.js'
 import { type LoopDeps, SourceLoop } from './source-loop.js'
+import { StreamCaps } from './stream-caps.js'
 import type { WorkerDeps, WorkerOptions, WorkerReport } from './types.js'
 import { WaitingRows } from './waiting-rows.js'
-import { heldBackText, workableAt, workableStreams } from './workable.js'
+import { type HoldBacks, heldBackText, workableAt, workableStreams } from './workable.js'
 
 const heartbeatMs = 2000
 /** A worker that waits notices a pause or a resume in this time. */
 const controlsLookMs = 3000
-type RunDeps = WorkerDeps & { readonly budget: CappedBudget }
+type RunDeps = WorkerDeps & { readonly budget: CappedBudget; readonly caps: StreamCaps }
 /** Partitions of one round are enqueued so many a transaction. */
 const enqueueSize = 1000
 
 /** Runs until the end that the report names. Failures are in the report, not thrown: what was done before them counts. */
 export async function runWorker(options: WorkerOptions, deps: WorkerDeps): Promise<WorkerReport> {
   const run = new Run(options, deps.clock)
-  const budget = new CappedBudget(deps.budget, options.maxRequests, () => {
+  const caps = new StreamCaps(options.streams, deps.log)
+  const budget = new CappedBudget(deps.budget, { max: options.maxRequests, streams: caps }, () => {
     run.close('max requests', `${String(options.maxRequests)} requests were sent`)
   })
   try {
@@ -38,11 +39,11 @@ export async function runWorker(options: WorkerOptions, deps: WorkerDeps): Promi
       (await hasDueWork(options, deps)) ||
       (await isPlanDue(options.streams, deps)) ||
       ((await deps.compareStores?.()) ?? false)
-    if (isDue) await workWithTimers(run, options, { ...deps, budget })
+    if (isDue) await workWithTimers(run, options, { ...deps, budget, caps })
   } catch (error) {
     run.fail(asError(error))
   }
-  return report(run, options, { ...deps, budget })
+  return report(run, options, { ...deps, budget, caps })
 }
 
 async function reclaim(run: Run, options: WorkerOptions, deps: WorkerDeps): Promise<void> {
@@ -67,7 +68,7 @@ async function startRounds(options: WorkerOptions, deps: WorkerDeps): Promise<vo
     const scope = `every ${source.name}.${stream.name}`
     const plan: BackfillPlan = { scope, fingerprint: scope, reason: 'every' }
     const backfill = await deps.queue.beginBackfill(plan)
-    const tasks: NewTask[] = due.map((partition) => ({ ...name, partition, priority: 0 }))
+    const tasks: NewTask[] = due.map((partition) => ({ ...name, partition, priority: stream.settings.priority ?? 0 }))
     for (let at = 0; at < tasks.length; at += enqueueSize) {
       await deps.queue.enqueue(backfill, tasks.slice(at, at + enqueueSize), { supersede: false, skipDone: false })
     }
@@ -84,9 +85,18 @@ function filterOf(options: Pick<WorkerOptions, 'filter'>, selected: readonly Sel
 /** What is paused or parked is no reason to connect to anything. */
 async function hasDueWork(options: WorkerOptions, deps: WorkerDeps): Promise<boolean> {
   if (options.untilEmpty) return (await deps.queue.nextDueAt(filterOf(options, options.streams))) !== null
-  const workable = workableStreams(options.streams, await deps.controls.read(), deps.clock.now())
+  const workable = workableStreams(options.streams, await holdBacksOf(options, deps))
   const dueAt = await deps.queue.nextDueAt(filterOf(options, workable))
   return dueAt !== null && dueAt <= deps.clock.now()
+}
+
+/** What holds streams back now. */
+async function holdBacksOf(
+  options: Pick<WorkerOptions, 'timezone'>,
+  deps: Pick<WorkerDeps, 'controls' | 'clock'> & { readonly caps?: StreamCaps },
+): Promise<HoldBacks> {
+  const capped = deps.caps?.reached ?? new Map<string, string>()
+  return { state: await deps.controls.read(), now: deps.clock.now(), timezone: options.timezone, capped }
 }
 
 async function workWithTimers(run: Run, options: WorkerOptions, deps: RunDeps): Promise<void> {
@@ -164,7 +174,7 @@ function totalsOf(run: Run, deps: WorkerDeps): { requests: number; done: number;
   return { requests: deps.budget.sent, done: run.done, dead: run.died.length, rows: run.rows }
 }
 
-async function work(run: Run, options: WorkerOptions, deps: WorkerDeps): Promise<void> {
+async function work(run: Run, options: WorkerOptions, deps: RunDeps): Promise<void> {
   const { destination, client } = await deps.open(deps.budget)
   try {
     const waiting = new WaitingRows(streamsOf(options), { ...deps, run, destination })
@@ -256,7 +266,7 @@ function loopsOf(
 async function waitForMore(
   run: Run,
   options: WorkerOptions,
-  deps: WorkerDeps & { readonly hasClaimed: boolean },
+  deps: RunDeps & { readonly hasClaimed: boolean },
 ): Promise<boolean> {
   if (run.end !== null) return false
   const open = options.streams.filter(
@@ -265,7 +275,7 @@ async function waitForMore(
   )
   const times = await dueTimes(open, run, { options, deps })
   if (times.length === 0) {
-    const held = heldBackText(await deps.controls.read(), deps.clock.now())
+    const held = heldBackText(await holdBacksOf(options, deps), open)
     run.close('empty', held === '' ? 'the queue has nothing left to do' : `nothing else is left to do: ${held}`)
     return false
   }
@@ -304,12 +314,12 @@ async function dueTimes(
   {
     options,
     deps,
-  }: { readonly options: WorkerOptions; readonly deps: Pick<WorkerDeps, 'queue' | 'controls' | 'clock'> },
+  }: { readonly options: WorkerOptions; readonly deps: Pick<RunDeps, 'queue' | 'controls' | 'clock' | 'caps'> },
 ): Promise<number[]> {
-  const state = await deps.controls.read()
+  const holdBacks = await holdBacksOf(options, deps)
   const times: number[] = []
   for (const selected of streams) {
-    const opensAt = workableAt(selected, state, deps.clock.now())
+    const opensAt = workableAt(selected, holdBacks)
     const dueAt = opensAt === null ? null : await deps.queue.nextDueAt(filterOf(options, [selected]))
     if (dueAt !== null && opensAt !== null)
       times.push(Math.max(dueAt, opensAt, run.closed.get(selected.source.name) ?? 0))
@@ -317,7 +327,7 @@ async function dueTimes(
   return times
 }
 
-async function report(run: Run, options: WorkerOptions, deps: WorkerDeps): Promise<WorkerReport> {
+async function report(run: Run, options: WorkerOptions, deps: RunDeps): Promise<WorkerReport> {
   const closed = [...run.closed]
     .map(([source, opensAt]) => ({ source, opensAt }))
     .filter(({ opensAt }) => opensAt > deps.clock.now())
@@ -326,7 +336,12 @@ async function report(run: Run, options: WorkerOptions, deps: WorkerDeps): Promi
   const end =
     run.end ?? (closed.length > 0 ? 'budget' : nextDueAt === null && run.claimed > 0 ? 'empty' : 'nothing due')
   const held =
-    run.failure === null ? heldBackText(await deps.controls.read().catch(() => noControls), deps.clock.now()) : ''
+    run.failure === null
+      ? await holdBacksOf(options, deps).then(
+          (all) => heldBackText(all, options.streams),
+          () => '',
+        )
+      : ''
   const reason = run.reason ?? [reasonOf(end, closed), held].filter((text) => text !== '').join(': ')
   await touch(options.runId, totalsOf(run, deps), deps)
   return {

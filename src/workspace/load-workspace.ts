@@ -35,12 +35,25 @@ export async function loadWorkspace(request: LoadRequest = {}): Promise<Workspac
     ...resolveDatabase(compiled.database, environment, () => readSettings(directory)),
     ...compiled.settings,
     timezone: compiled.settings.timezone ?? systemTimezone(),
-    sources: compiled.sources,
+    sources: withBudgetFiles(compiled.sources, directory),
     broken: compiled.broken,
     notes: compiled.notes,
     environment,
   }
   return freeze(workspace)
+}
+
+/** A budget's file is named from the folder of backfill.yaml. */
+function withBudgetFiles(sources: Workspace['sources'], directory: string): Workspace['sources'] {
+  return Object.fromEntries(
+    Object.entries(sources).map(([name, source]) => {
+      const { file } = source.budget
+      return [
+        name,
+        file === undefined ? source : { ...source, budget: { ...source.budget, file: resolve(directory, file) } },
+      ]
+    }),
+  )
 }
 
 /** Settings of the environment laid over those of the files; its reader is loaded only where there are any. */

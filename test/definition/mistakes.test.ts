@@ -36,7 +36,7 @@ streams:
       [
         'sources/acme.yaml:2  base_url  expected an http or https address without "?" and "#", found "ftp://acme.example"',
         'sources/acme.yaml:3  page_sise  expected a known key, found "page_sise" (did you mean "page_size")',
-        'sources/acme.yaml:4  budget[1]  expected a limit like 2/s, 1200/hour, 15 per minute or 3/10s, found "12/fortnight"',
+        'sources/acme.yaml:4  budget[1]  expected a limit like 2/s, 1200/hour, 15 per minute, 3/10s or 7500/day reset 00:00 UTC, found "12/fortnight"',
         'sources/acme.yaml:6  dimensions.json  expected a name that is no flag of a command, found "json"',
         'sources/acme.yaml:7  dimensions.day.days.from  expected a day like 2024-01-01, found "2024-02-30"',
         'sources/acme.yaml:10  streams.users.path  expected a path alone; parameters belong under request.query, found a "?" or "#"',

@@ -142,8 +142,8 @@ export function describeBudget(driver: string, open: () => BudgetUnderTest): voi
       await spend(rules, 1)
       expect(await opensAfter(rules)).toBeGreaterThan(minute - 2 * second)
       expect((await budget.state(rules)).windows).toEqual([
-        { requests: 2, periodMs: second, used: 1, left: 1 },
-        { requests: 3, periodMs: minute, used: 3, left: 0 },
+        { requests: 2, periodMs: second, used: 1, left: 1, others: 0, isTold: false },
+        { requests: 3, periodMs: minute, used: 3, left: 0, others: 0, isTold: false },
       ])
     })
 

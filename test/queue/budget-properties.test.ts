@@ -108,3 +108,148 @@ test('uses all that the limit allows where answers come at once', async () => {
     { numRuns: 20 },
   )
 })
+
+/**
+ * A server with one sliding window that judges each request somewhere between its sending and its answer, counts strangers, too, and says in headers what is left. Its
+ * limit may change. Answers whether each of ours had room but for strangers that came since the last answer, which nobody can know of.
+ */
+function createServer(clock: TemporaryQueue['clock'], first: Limit) {
+  const judged: { readonly at: number; readonly isOurs: boolean; readonly weight: number }[] = []
+  const server = {
+    limit: first.requests,
+    /** Ours that were judged from one moment to another. */
+    ownBetween: (from: number, to: number) =>
+      judged.filter((one) => one.isOurs && one.at >= from && one.at <= to).reduce((sum, one) => sum + one.weight, 0),
+    all: (at: number) =>
+      judged.filter((one) => one.at > at - first.periodMs && one.at <= at).reduce((sum, one) => sum + one.weight, 0),
+    judge: (isOurs: boolean, weight = 1): number => {
+      judged.push({ at: clock.monotonic(), isOurs, weight })
+      return Math.max(0, server.limit - server.all(clock.monotonic()))
+    },
+    judged,
+  }
+  return server
+}
+
+const step = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      kind: fc.constant('send' as const),
+      latencyMs: fc.constantFrom(0, 5, 60),
+      weight: fc.constantFrom(1, 1, 1, 2),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant('stranger' as const), count: fc.integer({ min: 1, max: 3 }) }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.constantFrom(1, 50, 300, 999, 1_000) }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant('limit' as const), requests: fc.integer({ min: 3, max: 9 }) }),
+  },
+)
+
+test('with headers of a window that strangers use and that changes its limit, sends only where the server has room as far as it said', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async (steps) => {
+      const temporary = openTemporaryQueue()
+      try {
+        const { clock } = temporary
+        const limit: Limit = { requests: 6, periodMs: 1_000 }
+        const server = createServer(clock, limit)
+        const headers = [{ periodMs: 1_000, limit: 'l', remaining: 'r', reset: null }]
+        const rules = rulesOf({ limits: [limit], headers })
+        const budgets = [temporary.queue.budget, temporary.reopen().budget]
+        /** Strangers, and a lower limit, that no answer has told yet. */
+        let unknown = 0
+        let toldLimit = limit.requests
+        for (const [index, action] of steps.entries()) {
+          if (action.kind === 'wait') await clock.advance(action.ms)
+          if (action.kind === 'limit') server.limit = action.requests
+          if (action.kind === 'stranger') {
+            for (let count = 0; count < action.count; count += 1) server.judge(false)
+            unknown += action.count
+          }
+          if (action.kind !== 'send') continue
+          const budget = budgets[index % 2] ?? temporary.queue.budget
+          const request = requestOf(rules, { timeoutMs, weight: action.weight, deadlineAt: clock.now() })
+          const booking = await budget.book(request).catch(() => null)
+          if (booking === null) continue
+          const sentAt = clock.monotonic()
+          await clock.advance(Math.floor(action.latencyMs / 2))
+          const remaining = server.judge(true, action.weight)
+          // All that the server holds now lies within what it told, but for strangers that came since.
+          expect(server.all(clock.monotonic()) - unknown).toBeLessThanOrEqual(toldLimit)
+          await clock.advance(Math.ceil(action.latencyMs / 2))
+          const windows = [{ periodMs: 1_000, limit: server.limit, remaining, resetMs: null }]
+          await budget.answered(booking, rules, { isRefusal: false, retryAfterMs: null, windows })
+          // What an answer cannot say: that more than its limit is used, and whether it still counted those of ours that left the window while it was on its way.
+          const left = server.ownBetween(sentAt - 1_000 - 60, clock.monotonic() - 1_000)
+          unknown = Math.max(0, server.all(clock.monotonic()) - server.limit) + left
+          toldLimit = Math.max(server.limit, server.all(clock.monotonic()))
+          const [window] = (await budget.state(rules)).windows
+          expect(window?.requests).toBe(server.limit)
+          expect((window?.used ?? 0) + unknown).toBeGreaterThanOrEqual(server.all(clock.monotonic()))
+        }
+      } finally {
+        temporary.remove()
+      }
+    }),
+    { numRuns: 60 },
+  )
+})
+
+test('of several in line, over processes, with weights, exceeds no window and serves everybody', async () => {
+  const asker = fc.record({
+    process: fc.nat(2),
+    weight: fc.integer({ min: 1, max: 4 }),
+    priority: fc.nat(2),
+    latencyMs: fc.constantFrom(0, 7, 90),
+  })
+  await fc.assert(
+    fc.asyncProperty(
+      limit,
+      fc.array(asker, { minLength: 1, maxLength: 12 }),
+      async ({ requests, periodMs }, askers) => {
+        const temporary = openTemporaryQueue()
+        try {
+          const { clock } = temporary
+          const rules = rulesOf({ limits: [{ requests, periodMs }] })
+          const budgets = [temporary.queue, temporary.reopen(), temporary.reopen()].map(({ budget }) => budget)
+          const sent: (Sent & { readonly weight: number })[] = []
+          const progress = { isOver: false }
+          const all = Promise.all(
+            askers.map(async ({ process, weight, priority, latencyMs }) => {
+              const budget = budgets[process] ?? temporary.queue.budget
+              const booking = await budget.book(requestOf(rules, { timeoutMs, weight, priority }))
+              const from = clock.now()
+              await clock.sleep(latencyMs)
+              sent.push({ from, to: clock.now(), weight: Math.min(weight, requests) })
+              await budget.answered(booking, rules, { isRefusal: false, retryAfterMs: null })
+            }),
+          ).finally(() => {
+            progress.isOver = true
+          })
+          for (let spent = 0; !progress.isOver; spent += 1) {
+            if (spent > 5_000) throw new Error('it never ends')
+            await clock.advance(100)
+          }
+          await all
+          expect(sent).toHaveLength(askers.length)
+          for (const start of sent.flatMap(({ from, to }) => [from, to, from - periodMs + 1])) {
+            const counted = sent.filter(({ from, to }) => from < start + periodMs && to >= start)
+            expect(counted.reduce((sum, { weight }) => sum + weight, 0)).toBeLessThanOrEqual(requests)
+          }
+        } finally {
+          temporary.remove()
+        }
+      },
+    ),
+    { numRuns: 30 },
+  )
+})

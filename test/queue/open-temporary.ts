@@ -20,7 +20,7 @@ export function openTemporaryQueue(clock: FakeClock = createFakeClock()): Tempor
   const file = join(folder, 'queue.db')
   const open: OpenQueue[] = []
   function reopen(options: Partial<QueueOptions> = {}): OpenQueue {
-    const queue = openQueue({ file, mode: 'create', clock, timezone: 'UTC', ...options })
+    const queue = openQueue({ file, mode: 'create', clock, timezone: 'UTC', random: () => 0, ...options })
     open.push(queue)
     return queue
   }

@@ -3,6 +3,10 @@ import Database from 'better-sqlite3'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { bookingStatements } from '../../src/queue/budget/bookings.js'
 import { gateStatements } from '../../src/queue/budget/gate.js'
+import { placeStatements } from '../../src/queue/budget/places.js'
+import { quotaStatements } from '../../src/queue/budget/quotas.js'
+import { toldStatements } from '../../src/queue/budget/told.js'
+import { usageStatements } from '../../src/queue/budget/usage.js'
 import { claimStatements } from '../../src/queue/claim.js'
 import { countStatements } from '../../src/queue/counts.js'
 import { enqueueStatements } from '../../src/queue/enqueue.js'
@@ -24,9 +28,14 @@ const expected: Readonly<Record<string, string>> = {
   waitingFirst: 'task_waiting_by_ready_at',
   waitingDue: 'task_waiting_by_ready_at',
   backfillUnplanned: 'backfill_unplanned_by_fingerprint',
-  bookingNthEnd: 'budget_booking_by_end',
-  bookingNthEndBeside: 'budget_booking_by_end',
-  bookingUsed: 'budget_booking_by_end',
+  ownUsed: 'budget_booking_by_end',
+  ownLeaving: 'budget_booking_by_end',
+  ownPossible: 'budget_booking_by_end',
+  strangersUsed: 'budget_stranger_by_notice',
+  strangersLeaving: 'budget_stranger_by_notice',
+  strangerPrune: 'budget_stranger_by_notice',
+  placesOf: 'budget_place_by_key',
+  bookingByWorker: 'budget_booking_by_sending',
   bookingPrune: 'budget_booking_by_end',
   bookingUnderWay: 'budget_booking_by_end',
   bookingLastSent: 'budget_booking_by_sending',
@@ -59,6 +68,10 @@ describe('query plans', () => {
     ...countStatements,
     ...bookingStatements,
     ...gateStatements,
+    ...usageStatements,
+    ...toldStatements,
+    ...placeStatements,
+    ...quotaStatements,
   })
 
   test.each(statements)('%s goes through its index', (name, statement) => {

@@ -108,6 +108,9 @@ export class MemoryBudget implements Budget {
     if (answer.isRefusal && this.closes) this.#isClosed = true
     return answer.isRefusal ? this.gate : null
   }
+  async refusedSince(): Promise<null> {
+    return null
+  }
   async state(): Promise<never> {
     throw new Error('not asked for in these tests')
   }

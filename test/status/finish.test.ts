@@ -28,7 +28,9 @@ const now = 1_000_000
 const rules = sampleSource('s', [{ requests: 60, periodMs: 60_000 }]).budget
 const state: BudgetState = {
   key: 's',
-  windows: [{ requests: 60, periodMs: 60_000, used: 60, left: 0 }],
+  windows: [{ requests: 60, periodMs: 60_000, used: 60, left: 0, others: 0, isTold: false }],
+  quotas: [],
+  waiting: 0,
   closedUntil: null,
   opensAt: now,
 }

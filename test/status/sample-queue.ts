@@ -27,6 +27,7 @@ export function sampleSource(
     source: name,
     name: 'pages',
     dimensions: ['city', 'kind'],
+    settings: {},
   } as unknown as Stream
   return {
     name,

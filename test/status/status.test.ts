@@ -37,7 +37,7 @@ async function look(isAlive = true): Promise<StatusReport> {
   const source = sampleSource('sample')
   const streams = Object.values(source.streams).map((stream) => ({ source, stream }))
   return status(
-    { streams, filter: {}, isEverything: true, deadLimit: 50, runLimit: 50 },
+    { streams, filter: {}, isEverything: true, timezone: 'UTC', deadLimit: 50, runLimit: 50 },
     { queue, budget: queue.budget, controls: queue.controls, clock, isAlive: () => isAlive },
   )
 }

@@ -26,6 +26,7 @@ async function family() {
         concurrency: null,
         metricsIntervalMs: null,
         untilEmpty: false,
+        timezone: 'UTC',
         signal: new AbortController().signal,
       },
     },

@@ -22,7 +22,7 @@ export interface SeedFlags {
   readonly 'from-file': string | undefined
   readonly 'dry-run': boolean
   readonly order: string
-  readonly priority: number
+  readonly priority: number | undefined
   readonly force: boolean
   readonly 'max-requests': number
   readonly 'page-size': number | undefined
@@ -43,7 +43,7 @@ export async function runSeed(asked: Asked<SeedFlags>, stop: Stop): Promise<numb
     filter: asked.filter,
     lines: file === undefined ? null : await linesOf(file),
     order: flags.order === 'oldest' ? 'oldest' : 'newest',
-    priority: flags.priority,
+    priority: flags.priority ?? null,
     force: flags.force,
     today: asked.today,
     scope: file === undefined ? asked.scope : `${asked.scope} --from-file ${file}`,

@@ -71,6 +71,7 @@ function streamDocument(status: StreamStatus): unknown {
     success_rate: status.successRate,
     median_task_ms: counts.medianWorkedMs,
     next_due_at: utc(counts.nextDueAt),
+    opens_at: utc(status.opensAt),
     finish: finishDocument(status.finish),
     held:
       status.held === null
@@ -96,7 +97,16 @@ function budgetDocument({ key, sources, rules, state, owed }: BudgetStatus): unk
   return {
     key,
     sources,
-    windows: state.windows.map(({ requests, periodMs, used, left }) => ({ requests, period_ms: periodMs, used, left })),
+    windows: state.windows.map(({ requests, periodMs, used, left, others, isTold }) => ({
+      ...{ requests, period_ms: periodMs, used, left, others },
+      is_told: isTold,
+    })),
+    quotas: state.quotas.map(({ requests, per, used, left, others, isTold, resetsAt }) => ({
+      ...{ requests, per, used, left, others },
+      ...{ is_told: isTold, resets_at: utc(resetsAt) },
+    })),
+    file: rules.file ?? null,
+    waiting: state.waiting,
     reserve: rules.reserve,
     delay_ms: rules.delayMs,
     closed_until: utc(state.closedUntil),

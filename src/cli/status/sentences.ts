@@ -61,6 +61,11 @@ function waitingReason(report: StatusReport): string {
   const parking = report.controls.parkings.find((one) => one.until > report.at)
   if (parking !== undefined) return `${parking.source} is parked until ${clockText(parking.until, report.at)}`
   if (pause !== undefined) return `${controlLabel(pause)} is paused`
+  const closedStream = report.streams.find(({ opensAt, counts }) => opensAt !== null && counts.ready > 0)
+  if (closedStream !== undefined) {
+    const { source, stream, opensAt } = closedStream
+    return `${source}.${stream} opens at ${clockText(opensAt ?? report.at, report.at)}`
+  }
   const next = report.streams.flatMap(({ counts }) => (counts.nextDueAt === null ? [] : [counts.nextDueAt]))
   return next.length === 0 ? 'none is due' : `the next is due at ${clockText(Math.min(...next), report.at)}`
 }

@@ -53,7 +53,8 @@ export async function showStatus(reading: StatusReading, stop: Stop): Promise<nu
 async function ask(reading: StatusReading, queue: OpenQueue): Promise<StatusReport> {
   const { streams, filter, isEverything, flags } = reading
   const deadLimit = flags.dead ? deadListed : flags.json === true ? 100 : 50
-  const request: StatusRequest = { streams, filter, isEverything, deadLimit, runLimit: runsRead }
+  const { timezone } = reading.workspace
+  const request: StatusRequest = { streams, filter, isEverything, timezone, deadLimit, runLimit: runsRead }
   return status(request, { queue, budget: queue.budget, controls: queue.controls, clock: systemClock, isAlive })
 }
 

@@ -50,6 +50,7 @@ function progress(status: StreamStatus, report: StatusReport): string {
   const parts = [`${bar(share, 16)} ${percent(share)}`]
   if (status.successRate !== null) parts.push(`${percent(status.successRate)} succeed`)
   if (counts.medianWorkedMs !== null) parts.push(`${duration(counts.medianWorkedMs)} a task`)
+  if (status.opensAt !== null) parts.push(`opens at ${clockText(status.opensAt, report.at)}`)
   if (status.finish.kind === 'at') parts.push(`done about ${clockText(status.finish.at, report.at)}`)
   if (status.finish.kind === 'unknown') parts.push(`end unknown: ${status.finish.why}`)
   if (!status.isConfigured) parts.push('not in backfill.yaml')

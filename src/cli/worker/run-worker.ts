@@ -219,6 +219,7 @@ function optionsOf({ workspace, flags, streams, filter, today }: WorkerAsked) {
     streams: withSettings(streams, { pageSize: flags['page-size'], claim: flags.claim }),
     filter,
     today,
+    timezone: workspace.timezone,
     maxRuntimeMs: configured ?? (hasTerminal() ? null : unattendedRuntimeMs),
     maxRequests: flags['max-requests'] ?? null,
     maxTasks: flags['max-tasks'] ?? null,

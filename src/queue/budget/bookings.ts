@@ -8,23 +8,18 @@ import type { Store } from '../store.js'
 import { isGone } from './process-identity.js'
 
 const bookingInsert = `
-  insert into budget_booking (key, purpose, process, is_open, boot, sent_at, ends_at, ends_at_wall) values (?, ?, ?, 1, ?, ?, ?, ?)`
+  insert into budget_booking (key, purpose, process, weight, is_open, boot, sent_at, ends_at, ends_at_wall) values (?, ?, ?, ?, 1, ?, ?, ?, ?)`
 const bookingEnd = `
   update budget_booking set is_open = 0, ends_at = max(sent_at, ?), ends_at_wall = ? where number = ? and is_open = 1`
 const bookingSentAt = `select sent_at from budget_booking where number = ?`
 const bookingLastSent = `select max(sent_at) from budget_booking where key = ?`
 const bookingUnderWay = `
   select number, process, sent_at as sentAt from budget_booking where key = ? and is_open = 1 and ends_at > ?`
-const bookingNthEnd = `
-  select ends_at from budget_booking where key = ? and ends_at >= ? order by ends_at desc limit 1 offset ?`
-const bookingNthEndBeside = `
-  select ends_at from budget_booking where key = ? and ends_at >= ? and purpose <> 'worker' order by ends_at desc limit 1 offset ?`
-const bookingUsed = `select count(*) from budget_booking where key = ? and ends_at >= ?`
-const bookingUsedByWall = `select count(*) from budget_booking where key = ? and ends_at_wall >= ?`
 const bookingPrune = `
   delete from budget_booking where number in (
     select number from budget_booking where key = ? and ends_at < ? order by ends_at limit 8)`
-const bookingLastBoot = `select boot from budget_booking order by number desc limit 1`
+const bookingByWorker = `
+  select 1 from budget_booking where key = ? and sent_at >= ? and purpose = 'worker' limit 1`
 const bookingAdopt = `
   update budget_booking set is_open = 0, boot = @boot,
     sent_at = @mono - max(0, @wall - ends_at_wall), ends_at = @mono - max(0, @wall - ends_at_wall), ends_at_wall = min(@wall, ends_at_wall)
@@ -36,11 +31,8 @@ export const bookingStatements = {
   bookingSentAt,
   bookingLastSent,
   bookingUnderWay,
-  bookingNthEnd,
-  bookingNthEndBeside,
-  bookingUsed,
   bookingPrune,
-  bookingLastBoot,
+  bookingByWorker,
 }
 
 export interface UnderWay {
@@ -56,13 +48,13 @@ export function monotonicMs(clock: Clock): number {
 
 export function insertBooking(
   store: Store,
-  booking: { key: string; purpose: BookingRequest['purpose']; process: string; timeoutMs: number },
+  booking: { key: string; purpose: BookingRequest['purpose']; process: string; weight: number; timeoutMs: number },
 ): number {
   const sentAt = monotonicMs(store.clock)
   const timeoutMs = Math.ceil(booking.timeoutMs) + 1
   const wall = Math.ceil(store.clock.now()) + timeoutMs
-  const { key, purpose, process } = booking
-  const values = [key, purpose, process, store.clock.bootId, sentAt, sentAt + timeoutMs, wall]
+  const { key, purpose, process, weight } = booking
+  const values = [key, purpose, process, weight, store.clock.bootId, sentAt, sentAt + timeoutMs, wall]
   return Number(store.sql(bookingInsert).run(...values).lastInsertRowid)
 }
 
@@ -85,30 +77,9 @@ export function underWay(store: Store, key: string): UnderWay[] {
   return store.sql(bookingUnderWay).all(key, monotonicMs(store.clock)) as UnderWay[]
 }
 
-/**
- * The moment at which fewer than `allowed` requests count in a window of `periodMs`, as a lower bound: what is under way is taken to end now.
- * At or before now: a request may be sent.
- */
-export function windowOpensAt(
-  store: Store,
-  window: { key: string; periodMs: number; allowed: number; besideWorker: boolean },
-): number {
-  const now = monotonicMs(store.clock)
-  const statement = window.besideWorker ? bookingNthEndBeside : bookingNthEnd
-  const row = store
-    .sql(statement)
-    .pluck()
-    .get(window.key, now - window.periodMs, window.allowed - 1) as number | undefined
-  return row === undefined ? now : Math.min(row, now) + window.periodMs + 1
-}
-
-/** Requests that count in a window now. Before this boot's first booking the rows are read by the wall clock, for a reader may not adopt them. */
-export function windowUsed(store: Store, window: { key: string; periodMs: number }): number {
-  const lastBoot = store.sql(bookingLastBoot).pluck().get() as string | undefined
-  const isOfThisBoot = lastBoot === undefined || lastBoot === store.clock.bootId
-  const statement = store.sql(isOfThisBoot ? bookingUsed : bookingUsedByWall).pluck()
-  const since = (isOfThisBoot ? monotonicMs(store.clock) : store.clock.now()) - window.periodMs
-  return statement.get(window.key, since) as number
+/** A worker, of whichever workspace, has sent something since then (monotonic ms). */
+export function hasWorkerSince(store: Store, key: string, since: number): boolean {
+  return store.sql(bookingByWorker).get(key, since) !== undefined
 }
 
 export function pruneBookings(store: Store, key: string, keptMs: number): void {

@@ -1,12 +1,12 @@
 /**
- * Owns the budget port over the queue's file: waiting for a place, booking it durably before the request leaves, ending it with the answer.
- * Must not know: HTTP, tasks (but for "is any open"). What survives a kill: every request that may have left.
+ * Owns the budget of one SQLite file: waiting for a place, booking it durably before the request leaves, ending it with the answer.
+ * Must not know: HTTP, tasks. What survives a kill: every request that may have left.
  *
  * A source without limits, delay and refusal books nothing: asking for its gate is one read of 3 microseconds. Its first refusal writes the gate,
  * and from then on it is booked like any other until it has answered again. What is under way is then counted in this process only.
  */
 import { OverBudgetError, StoppedError } from '../../domain/errors.js'
-import type { Booking, BookingRequest, Budget, BudgetAnswer, BudgetKeeper, BudgetState } from '../../domain/ports.js'
+import type { Booking, BookingRequest, Budget, BudgetAnswer, BudgetKeeper } from '../../domain/ports.js'
 import type { BudgetRules } from '../../domain/source-model.js'
 import type { Store } from '../store.js'
 import {
@@ -17,27 +17,49 @@ import {
   monotonicMs,
   pruneBookings,
   sentAtOf,
-  windowUsed,
 } from './bookings.js'
-import { adoptGates, isRefusal, openGate, readGate, shutGate } from './gate.js'
-import { createLine, type Line, type Place } from './line.js'
-import { allowedRequests, findOpening, type Opening } from './opening.js'
+import { adoptGates, isRefusal, openGate, readGate, refusedSince, shutGate } from './gate.js'
+import { createLine, type Line, type Waiter } from './line.js'
+import { findOpening, type Opening } from './opening.js'
+import { aheadOf, leavePlace, leavePlacesOfBoots, leavePlacesOfGone, renewPlace, takePlace } from './places.js'
 import { ownIdentity } from './process-identity.js'
-import { adoptSpent, isCountedAsSpent, markSpent } from './spent.js'
+import { bookQuotas } from './quotas.js'
+import { adoptSpent, markSpent } from './spent.js'
+import { readState, wallOf } from './state.js'
+import { adoptTold, hearWindows } from './told.js'
 
-/** How often a place that frees when another process gets its answer is looked for. */
+/** How often a place that frees when another process gets its answer is looked for, at least. */
 const lookAgainMs = 100
-/** Bookings are kept for the longest window, and at least so long. */
-const leastKeptMs = 3_600_000
+/** How soon it is looked whether another process has gone whose send time has come; it doubles up to the above. */
+const firstLookMs = 2
+/** Bookings are kept for the longest window and so much longer: a header may tell of what an answer on its way still found. */
+const keptLongerMs = 3_600_000
 
-const workOpen = `select 1 from stream where ready + leased > 0 limit 1`
-const hasBudgetTables = `select 1 from sqlite_schema where name = 'budget_gate'`
+export interface BudgetOptions {
+  /** Whether a worker may need the budget of this key, so that others keep to their share. */
+  readonly isWorkOpen: (key: string) => boolean
+  /** 0 to below 1. */
+  readonly random: () => number
+}
+
+interface Waiting {
+  readonly line: Line
+  readonly waiter: Waiter
+  /** Its place in the file; null: it has none (yet). */
+  place: number | null
+  looks: number
+}
+/** Why it could not be booked, and whether it waits for another process's turn. */
+interface Shut extends Opening {
+  readonly isBehindStrangers: boolean
+}
 
 /** The budget of `store`. A reader of a file from before budgets sees an unused one. */
-export function createBudget(store: Store): Budget & BudgetKeeper {
+export function createBudget(store: Store, options: BudgetOptions): Budget & BudgetKeeper {
   const identity = ownIdentity()
   const lines = new Map<string, Line>()
   const keysSeen = new Set<string>()
+  const ownPlaces = new Set<number>()
   /** Requests that no row stands for: when they were sent. */
   const unbooked = new Map<number, number>()
   let sent = 0
@@ -56,29 +78,74 @@ export function createBudget(store: Store): Budget & BudgetKeeper {
         adoptBookings(store)
         adoptGates(store)
         adoptSpent(store)
+        adoptTold(store)
+        leavePlacesOfBoots(store)
       }
-      endBookingsOfGone(store, { key, process: identity })
+      buryGone(key)
     })
     keysSeen.add(key)
   }
 
-  function tryToBook(request: BookingRequest, line: Line): Booking | Opening {
+  function buryGone(key: string): boolean {
+    const gone = { key, process: identity }
+    const hadBookings = endBookingsOfGone(store, gone)
+    return leavePlacesOfGone(store, gone) || hadBookings
+  }
+
+  function tryToBook(request: BookingRequest, waiting: Waiting): Booking | Shut {
     const { rules } = request
-    if (isUnbooked(store, rules))
-      return line.underWay < rules.concurrency ? passUnbooked(rules.key) : placesTaken(store, rules)
+    if (isUnbooked(store, rules)) return tryUnbooked(rules, waiting)
     meetKey(rules.key)
-    return store.write(() => {
-      const isWorkOpen = store.sql(workOpen).get() !== undefined
-      const question = { rules, purpose: request.purpose, isWorkOpen, ownUnderWay: line.underWay }
-      let opening = findOpening(store, question)
-      if (isShut(store, opening) && endBookingsOfGone(store, { key: rules.key, process: identity }))
-        opening = findOpening(store, question)
-      if (isShut(store, opening)) return opening
-      const { purpose, timeoutMs } = request
-      const id = insertBooking(store, { key: rules.key, purpose, process: identity, timeoutMs })
-      pruneBookings(store, rules.key, Math.max(leastKeptMs, ...rules.limits.map(({ periodMs }) => periodMs + 1)))
-      return { id, key: rules.key }
+    const result = store.write(() => {
+      let shut = findShut(request, waiting)
+      if (shut !== null && buryGone(rules.key)) shut = findShut(request, waiting)
+      return shut ?? bookNow(request, waiting)
     })
+    if (!('id' in result)) keepPlace(request, waiting, result)
+    return result
+  }
+
+  /** null: it may go now. */
+  function findShut(request: BookingRequest, { line, place }: Waiting): Shut | null {
+    const { rules, purpose, priority = 0, weight = 1 } = request
+    const hasReserve = rules.reserve > 0
+    const ahead = aheadOf(store, { key: rules.key, place, purpose, priority, hasReserve, own: ownPlaces })
+    const isWorkOpen = purpose !== 'worker' && options.isWorkOpen(rules.key)
+    const opening = findOpening(store, {
+      ...{ rules, purpose, isWorkOpen, weight },
+      ownUnderWay: line.underWay,
+      aheadWeight: ahead.weight,
+    })
+    if (ahead.weight === 0 && !isShut(store, opening)) return null
+    const reason = opening.reason === '' ? 'others are first' : opening.reason
+    return { ...opening, reason, isBehindStrangers: ahead.hasStrangers }
+  }
+
+  function bookNow(request: BookingRequest, waiting: Waiting): Booking {
+    const { rules, purpose, timeoutMs, weight = 1 } = request
+    bookQuotas(store, rules, { purpose, weight })
+    const id = insertBooking(store, { key: rules.key, purpose, process: identity, weight, timeoutMs })
+    const periods = [...rules.limits, ...(rules.headers ?? [])].map(({ periodMs }) => periodMs)
+    pruneBookings(store, rules.key, Math.max(0, ...periods) + keptLongerMs)
+    if (waiting.place !== null) leavePlace(store, waiting.place)
+    return { id, key: rules.key }
+  }
+
+  /** Takes a place in line, or tells the others that it is still there. */
+  function keepPlace(request: BookingRequest, waiting: Waiting, shut: Shut): void {
+    const { rules, purpose, priority = 0, weight = 1 } = request
+    const send = { at: Math.max(shut.at, monotonicMs(store.clock)), isShare: shut.isShare === true }
+    store.note(() => {
+      if (waiting.place !== null) return renewPlace(store, waiting.place, send)
+      waiting.place = takePlace(store, { key: rules.key, process: identity, purpose, priority, weight }, send)
+      ownPlaces.add(waiting.place)
+    })
+  }
+
+  function tryUnbooked(rules: BudgetRules, { line, waiter }: Waiting): Booking | Shut {
+    if (waiter.isFirst() && line.underWay < rules.concurrency) return passUnbooked(rules.key)
+    const reason = `${rules.concurrency} requests are under way`
+    return { at: monotonicMs(store.clock), awaitsAnswer: true, reason, isBehindStrangers: false }
   }
 
   function passUnbooked(key: string): Booking {
@@ -89,45 +156,66 @@ export function createBudget(store: Store): Budget & BudgetKeeper {
 
   async function book(request: BookingRequest): Promise<Booking> {
     const line = lineOf(request.rules.key)
-    const place = line.join()
+    const waiting: Waiting = { line, waiter: line.join(request.priority ?? 0), place: null, looks: 0 }
+    let isBooked = false
     try {
       for (;;) {
         if (request.signal.aborted) throw new StoppedError('stopped while waiting for the budget')
-        const result = place.isFirst() ? tryToBook(request, line) : null
-        if (result !== null && 'id' in result) {
+        const result = tryToBook(request, waiting)
+        if ('id' in result) {
+          isBooked = true
           line.underWay += 1
           sent += 1
           return result
         }
-        await waitForChange(request, { line, place, opening: result })
+        await waitForChange(request, waiting, result)
       }
     } finally {
-      place.leave()
+      giveUpPlace(waiting, isBooked)
+      waiting.waiter.leave()
     }
   }
 
-  /** Sleeps until the opening, the deadline, or a change in the line. @throws OverBudgetError where the opening lies behind the deadline. */
-  async function waitForChange(
-    request: BookingRequest,
-    wait: { line: Line; place: Place; opening: Opening | null },
-  ): Promise<void> {
-    const { clock } = store
-    const { opening, line } = wait
-    if (opening !== null) line.setOpensAt(clock.now() + Math.max(0, opening.at - clock.monotonic()))
-    const leftMs = request.deadlineAt === null ? Infinity : request.deadlineAt - clock.now()
-    const opensAt = Math.ceil(Math.max(line.opensAt, clock.now() + 1))
-    if (request.deadlineAt !== null && opensAt > request.deadlineAt) {
-      const reason = opening === null ? 'others are first' : opening.reason
-      throw new OverBudgetError(`book a request of "${request.rules.key}" found that ${reason}`, opensAt)
-    }
-    const openingMs = opening === null ? Infinity : opening.awaitsAnswer ? lookAgainMs : opening.at - clock.monotonic()
-    const change = new AbortController()
-    wait.place.onChange = () => change.abort()
+  function giveUpPlace({ place }: Waiting, isBooked: boolean): void {
+    if (place === null) return
+    ownPlaces.delete(place)
+    if (isBooked) return
     try {
-      await clock.sleep(Math.max(1, Math.min(leftMs, openingMs)), AbortSignal.any([change.signal, request.signal]))
+      store.note(() => leavePlace(store, place))
+    } catch {
+      // A queue that is busy: the place is passed over when its send time is past.
+    }
+  }
+
+  /** Sleeps until the send time, the deadline, or a change. @throws OverBudgetError where the send time lies behind the deadline. */
+  async function waitForChange(request: BookingRequest, waiting: Waiting, shut: Shut): Promise<void> {
+    const { clock } = store
+    const opensAt = Math.ceil(Math.max(clock.now() + 1, clock.now() + shut.at - clock.monotonic()))
+    if (request.deadlineAt !== null && opensAt > request.deadlineAt)
+      throw new OverBudgetError(`book a request of "${request.rules.key}" found that ${shut.reason}`, opensAt)
+    const leftMs = request.deadlineAt === null ? Infinity : request.deadlineAt - clock.now()
+    const change = new AbortController()
+    waiting.waiter.onChange = () => change.abort()
+    try {
+      const sleepMs = Math.max(1, Math.min(leftMs, lookAgainIn(waiting, shut)))
+      await clock.sleep(sleepMs, AbortSignal.any([change.signal, request.signal]))
     } catch (error) {
       if (!(error instanceof StoppedError)) throw error
+    } finally {
+      waiting.waiter.onChange = () => undefined
     }
+  }
+
+  /** Nobody of another process wakes this one: where it waits behind them it looks by itself, the more often the nearer its turn. */
+  function lookAgainIn(waiting: Waiting, shut: Shut): number {
+    const openingMs = shut.at - store.clock.monotonic()
+    if (openingMs > 0 && !shut.awaitsAnswer) {
+      waiting.looks = 0
+      return shut.isBehindStrangers ? Math.min(openingMs, Math.max(lookAgainMs, openingMs / 8)) : openingMs
+    }
+    if (!shut.isBehindStrangers) return lookAgainMs
+    waiting.looks += 1
+    return Math.min(lookAgainMs, firstLookMs * 2 ** (waiting.looks - 1))
   }
 
   function endRequest(booking: Booking, rules: BudgetRules, answer: BudgetAnswer): number | null {
@@ -136,7 +224,8 @@ export function createBudget(store: Store): Budget & BudgetKeeper {
     return store.write(() => {
       const sentAt = sentUnbooked ?? sentAtOf(store, booking.id) ?? 0
       if (sentUnbooked === undefined) endBooking(store, booking.id)
-      if (isRefusal(answer)) return shutGate(store, { rules, sentAt, retryAfterMs: answer.retryAfterMs })
+      if (answer.windows !== undefined) hearWindows(store, rules, { sentAt, windows: answer.windows })
+      if (isRefusal(answer)) return shutGate(store, { rules, sentAt, answer, jitter: options.random() })
       openGate(store, rules.key, sentAt)
       return null
     })
@@ -151,7 +240,8 @@ export function createBudget(store: Store): Budget & BudgetKeeper {
       // A queue that is busy must not keep the place: nobody would ever free it.
       unbooked.delete(booking.id)
       line.underWay = Math.max(0, line.underWay - 1)
-      line.wakeFirst()
+      if (opensAt === null) line.wakeFirst()
+      else line.wakeAll()
     }
     return opensAt === null ? null : wallOf(store, opensAt)
   }
@@ -160,6 +250,7 @@ export function createBudget(store: Store): Budget & BudgetKeeper {
     book,
     answered,
     state: async (rules) => store.read(() => readState(store, rules)),
+    refusedSince: async (rules) => store.read(() => refusedSince(store, rules.key)),
     countAsSpent: async () => store.write(() => markSpent(store)),
     get sent() {
       return sent
@@ -173,34 +264,6 @@ function isShut(store: Store, opening: Opening): boolean {
 
 /** No limit, no delay, no refusal: nothing to keep. */
 function isUnbooked(store: Store, rules: BudgetRules): boolean {
-  return rules.limits.length === 0 && rules.delayMs <= 0 && readGate(store, rules.key) === null
-}
-
-function placesTaken(store: Store, rules: BudgetRules): Opening {
-  return { at: monotonicMs(store.clock), awaitsAnswer: true, reason: `${rules.concurrency} requests are under way` }
-}
-
-function readState(store: Store, rules: BudgetRules): BudgetState {
-  const now = Math.ceil(store.clock.now())
-  if (store.sql(hasBudgetTables).get() === undefined)
-    return { key: rules.key, windows: [], closedUntil: null, opensAt: now }
-  const gate = readGate(store, rules.key)
-  const opening = findOpening(store, { rules, purpose: 'worker', isWorkOpen: true, ownUnderWay: 0 })
-  const windows = rules.limits.map(({ requests, periodMs }) => {
-    const booked = windowUsed(store, { key: rules.key, periodMs })
-    const used = isCountedAsSpent(store, periodMs) ? Math.max(booked, allowedRequests(rules, requests)) : booked
-    return { requests, periodMs, used, left: Math.max(0, allowedRequests(rules, requests) - used) }
-  })
-  const isClosed = gate !== null && gate.opensAt > monotonicMs(store.clock)
-  return {
-    key: rules.key,
-    windows,
-    closedUntil: isClosed ? wallOf(store, gate.opensAt) : null,
-    opensAt: Math.max(now, wallOf(store, opening.at)),
-  }
-}
-
-/** Unix ms of a monotonic moment of this boot. */
-function wallOf(store: Store, monotonic: number): number {
-  return Math.ceil(store.clock.now() + (monotonic - store.clock.monotonic()))
+  const isLimited = rules.limits.length > 0 || rules.quotas !== undefined || rules.headers !== undefined
+  return !isLimited && rules.delayMs <= 0 && readGate(store, rules.key) === null
 }

@@ -1,46 +1,52 @@
-/** Owns the order in which requests of one process wait for one key: first come, first served. Nothing here survives a kill, and nothing needs to. */
+/**
+ * Owns those of this process that wait for one key: who is to be woken when something happens here. Their order is kept in memory only where nothing is booked;
+ * else their places in the file decide, over all processes.
+ */
 
-export interface Place {
+export interface Waiter {
+  /** Of this process. */
   isFirst(): boolean
-  /** Called when the place may have become the first, or something the first waits for has happened. */
+  /** Called when something has happened that it may have waited for. */
   onChange: () => void
   leave(): void
 }
 
 export interface Line {
-  join(): Place
+  join(priority: number): Waiter
   /** Something happened that the first may wait for. */
   wakeFirst(): void
-  /** The earliest opening that the first has found, Unix ms: nobody behind it goes sooner. */
-  opensAt: number
-  setOpensAt(opensAt: number): void
+  /** Something happened that changes everybody's wait. */
+  wakeAll(): void
   /** Requests of this process under way. */
   underWay: number
 }
 
 export function createLine(): Line {
-  const places: Place[] = []
+  /** The highest priority first, then first come, first served. */
+  const waiters: { readonly waiter: Waiter; readonly priority: number }[] = []
 
-  function leave(place: Place): void {
-    const index = places.indexOf(place)
+  function leave(waiter: Waiter): void {
+    const index = waiters.findIndex((one) => one.waiter === waiter)
     if (index < 0) return
-    places.splice(index, 1)
+    waiters.splice(index, 1)
     if (index === 0) line.wakeFirst()
   }
 
   const line: Line = {
-    opensAt: 0,
     underWay: 0,
-    join: () => {
-      const place: Place = { isFirst: () => places[0] === place, onChange: () => undefined, leave: () => leave(place) }
-      places.push(place)
-      return place
+    join: (priority) => {
+      const waiter: Waiter = {
+        isFirst: () => waiters[0]?.waiter === waiter,
+        onChange: () => undefined,
+        leave: () => leave(waiter),
+      }
+      const behind = waiters.findIndex((one) => one.priority < priority)
+      waiters.splice(behind < 0 ? waiters.length : behind, 0, { waiter, priority })
+      return waiter
     },
-    wakeFirst: () => places[0]?.onChange(),
-    setOpensAt: (opensAt) => {
-      if (opensAt === line.opensAt) return
-      line.opensAt = opensAt
-      for (const place of places.slice(1)) place.onChange()
+    wakeFirst: () => waiters[0]?.waiter.onChange(),
+    wakeAll: () => {
+      for (const { waiter } of [...waiters]) waiter.onChange()
     },
   }
   return line
