@@ -2,8 +2,9 @@
 import { z } from 'zod'
 import type { Limit } from '../domain/source-model.js'
 import { readLimit } from './quantity.js'
-import { count, duration, fate, listOf, missingParent, oneOf, readable, share, size, words } from './schema-parts.js'
+import { count, duration, listOf, missingParent, oneOf, readable, share, size, words } from './schema-parts.js'
 import { settingBounds as bounds } from './settings.js'
+import { statusFates } from './status-schema.js'
 
 /** Keys that stand on a source, on a stream, and in backfill.yaml under `defaults`, a source, or a stream. */
 export const settingsShape = {
@@ -29,9 +30,7 @@ export const settingsShape = {
   maxAnswerBytes: size(...bounds.maxAnswerBytes),
   maxWalkAge: duration(...bounds.maxWalkAge),
   maxShrink: share,
-  statuses: z.record(z.string().regex(/^[1-5]\d\d$/, { error: 'a status from 100 to 599' }), fate, {
-    error: 'statuses with their fate, like { 404: retry }',
-  }),
+  statuses: statusFates,
   every: duration(...bounds.every),
 }
 

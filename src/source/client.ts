@@ -1,13 +1,15 @@
 // Owns the source port: walks and counts over HTTP, from a source's definition alone. Knows no source by name, no queue and no database.
-// Secrets are read from the environment at each walk and never leave. Nothing but open connections is kept between walks.
+// Secrets are read from the environment at each walk and never leave. Open connections and access tokens are kept between walks, tokens also between runs.
 import { InvariantError, SourceUnavailable, TerminalError } from '../domain/errors.js'
 import type { Budget, Clock, Log, Page, SourceClient, SourceCount, WalkStart } from '../domain/ports.js'
 import type { CountRule } from '../domain/source-model.js'
+import { createCredentialKeeper } from './credential-keeper.js'
 import type { ExchangeDependencies } from './exchange.js'
 import { cursorOf } from './numbered-pager.js'
 import { pagerOf, passOverPage } from './pagination.js'
 import { originOf } from './request.js'
 import { countBy } from './rows.js'
+import { createTokenStore } from './token-store.js'
 import { createTransport } from './transport.js'
 import { defaultUserAgent } from './user-agent.js'
 import type { PartitionStart, Visit } from './visit.js'
@@ -22,6 +24,8 @@ export interface SourceClientOptions {
   readonly environment: Readonly<Record<string, string | undefined>>
   /** Sent where neither source nor stream sets one. */
   readonly userAgent?: string
+  /** Where access tokens are kept across runs (`<workspace>/.backfill/tokens`); absent: in memory only. */
+  readonly tokenDirectory?: string
   /** 0 to 1, for jitter. */
   readonly random?: () => number
 }
@@ -32,7 +36,9 @@ export function createSourceClient(options: SourceClientOptions): SourceClient {
   const { budget, clock, log, environment, random = Math.random, userAgent = defaultUserAgent() } = options
   const transport = createTransport()
   const dependencies: ExchangeDependencies = { budget, clock, log, random, transport }
-  const visitOf: VisitMaker = (start) => createVisit(start, { environment, userAgent, dependencies })
+  const store = createTokenStore({ directory: options.tokenDirectory ?? null, clock, log })
+  const keeper = createCredentialKeeper({ store, clock, log })
+  const visitOf: VisitMaker = (start) => createVisit(start, { environment, userAgent, keeper, dependencies })
   return {
     walk: (start) => walk(start, visitOf),
     count: async (start) => await count(start, visitOf(start), log),

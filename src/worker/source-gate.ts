@@ -3,7 +3,7 @@
  * source and what as an answer; the state itself is in the queue's file, so that it holds across runs.
  */
 import { type ControlGate, gateOf, type Parking } from '../domain/controls.js'
-import { OverBudgetError, SourceUnavailable } from '../domain/errors.js'
+import { CredentialsRefused, OverBudgetError, SourceUnavailable } from '../domain/errors.js'
 import type { Clock, Controls, Log } from '../domain/ports.js'
 import type { Source } from '../domain/source-model.js'
 import { describe } from './fate.js'
@@ -71,14 +71,16 @@ export class SourceGate {
       await this.#parkRefusing(end.error.opensAt)
       return null
     }
-    if (!isSourceDown(end.error)) return null
+    // One refusal is enough: the credentials are every task's.
+    const isRefused = end.error instanceof CredentialsRefused
+    if (!isRefused && !isSourceDown(end.error)) return null
     this.#hasFailures = true
     const { park, name } = this.#source
     const said = describe(end.error)
     const result = await this.#deps.controls.failed(name, {
       ...said,
-      reason: 'unavailable',
-      rules: park,
+      reason: isRefused ? 'credentials' : 'unavailable',
+      rules: isRefused ? { ...park, after: 0 } : park,
       notBefore: null,
     })
     if (result.isNew && result.parking !== null) this.#announce(result.parking)
@@ -127,11 +129,12 @@ export class SourceGate {
 }
 
 /**
- * The source did not answer, or somebody else did in its place. Not: an answer that says no (4xx, even one that is declared to be tried again), rows that do
- * not fit, a closed budget.
+ * The source did not answer, or somebody else did in its place (`is_disguised`: a rule for a content type told). Not: an answer that says no (4xx, even one that
+ * is declared to be tried again), rows that do not fit, a closed budget.
  */
 function isSourceDown(error: unknown): boolean {
   if (!(error instanceof SourceUnavailable)) return false
-  const { status } = error.context
+  const { status, is_disguised: isDisguised } = error.context
+  if (isDisguised === true) return true
   return typeof status !== 'number' || status < 400 || status >= 500 || status === 408
 }

@@ -1,5 +1,5 @@
 /** Runs `backfill status`: opens queue.db for reading, asks the use case, prints. Must stay light: it is run by hand, by monitoring and by `watch`. */
-import { basename } from 'node:path'
+import { basename, join } from 'node:path'
 import { systemClock } from '../../clock/system-clock.js'
 import { ConfigError } from '../../domain/errors.js'
 import { partitionLabel } from '../../domain/partition.js'
@@ -54,7 +54,16 @@ async function ask(reading: StatusReading, queue: OpenQueue): Promise<StatusRepo
   const { streams, filter, isEverything, flags } = reading
   const deadLimit = flags.dead ? deadListed : flags.json === true ? 100 : 50
   const request: StatusRequest = { streams, filter, isEverything, deadLimit, runLimit: runsRead }
-  return status(request, { queue, budget: queue.budget, controls: queue.controls, clock: systemClock, isAlive })
+  const { readSecretEnds } = await import('../../source/token-file.js')
+  const secretEnds = () => readSecretEnds(join(reading.workspace.stateDirectory, 'tokens'))
+  return status(request, {
+    queue,
+    budget: queue.budget,
+    controls: queue.controls,
+    clock: systemClock,
+    isAlive,
+    secretEnds,
+  })
 }
 
 async function draw({ workspace, flags, streams }: StatusReading, report: StatusReport): Promise<readonly string[]> {
