@@ -101,6 +101,7 @@ function tokenCredentials(auth: OAuth2Auth, keeper: TokenKeeper): Credentials {
     seen,
   })
   return {
+    canRenew: true,
     authorise: async (request, asking) => {
       const { token, generation } = await keeper.current(needOf(request, asking))
       const { accessToken, expiresAt } = token

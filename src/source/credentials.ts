@@ -32,6 +32,8 @@ export interface Refused {
 }
 /** The credentials of one source for one partition. */
 export interface Credentials {
+  /** False: what is refused stays refused. */
+  readonly canRenew: boolean
   /** @throws CredentialsRefused, and what a request for a token meets: SourceUnavailable, OverBudgetError, StoppedError. */
   readonly authorise: (request: WireRequest, asking: TokenAsking) => Promise<Authorised>
   /** A 401 came. Comes back where the same request may be repeated, once. @throws as `authorise`. */
@@ -43,6 +45,7 @@ export function fixedCredentials(auth: Exclude<Auth, { kind: 'oauth2' }>, scope:
   const fill = (template: Template): string => expandTemplate(template, scope)
   const put = putterOf(auth, fill)
   return {
+    canRenew: false,
     authorise: async (request) => ({ request: put(request), generation: 0, endsAt: null }),
     refused: async ({ authorised, answer }, { caller }) => {
       const names = variablesOf(auth)

@@ -61,8 +61,8 @@ type Outcome<T> =
   | { readonly kind: 'value'; readonly value: T }
   | { readonly kind: 'redirect'; readonly request: WireRequest }
   | { readonly kind: 'refused' }
-  /** A 401, where there are credentials that could be renewed. */
-  | { readonly kind: 'unauthorised'; readonly answer: WireAnswer }
+  /** A 401 under credentials; `declared`: what the definition makes of it where they cannot be renewed any more. */
+  | { readonly kind: 'unauthorised'; readonly answer: WireAnswer; readonly declared: BackfillError | null }
   /** What it carries ran out while it waited for the budget: not sent. */
   | { readonly kind: 'stale' }
   | { readonly kind: 'failed'; readonly error: unknown }
@@ -157,6 +157,8 @@ async function askOnce<T>(question: Question<T>): Promise<T> {
       case 'stale':
         break
       case 'unauthorised': {
+        const isOver = question.isRenewed || caller.credentials?.canRenew !== true
+        if (isOver && outcome.declared !== null) throw retryableOr(outcome.declared, retryAfterMs ?? 0)
         const refused = { authorised, answer: outcome.answer, isRepeat: question.isRenewed }
         question.isRenewed = true
         await caller.credentials?.refused(refused, { caller, dependencies })
@@ -255,7 +257,10 @@ function judge<T>(answer: WireAnswer, request: WireRequest, caller: Caller<T>): 
   if (fate === 'budget') return { kind: 'refused' }
   const value = caller.readError(answer)
   if (value !== null) return { kind: 'value', value }
-  if (status === 401 && !isDeclared && caller.credentials !== undefined) return { kind: 'unauthorised', answer }
+  if (status === 401 && caller.credentials !== undefined) {
+    const declared = isDeclared ? statusError(answer, verdict, { request, caller }) : null
+    return { kind: 'unauthorised', answer, declared }
+  }
   if (fate === 'dead' && !isDeclared && redirects.has(status)) return redirect(answer, request)
   return { kind: 'failed', error: statusError(answer, verdict, { request, caller }) }
 }

@@ -59,7 +59,7 @@ export function keepToken(
   const lived = before !== null && (before.expiresAt === null || sentAt < before.expiresAt)
   const isSame = before?.accessToken === accessToken
   const habit = before?.isHandedBack ?? false
-  const isHandedBack = isSame || ageOf(answer) > oldFromMs ? true : lived && !isForced ? false : habit
+  const isHandedBack = isSame || isOld(answer) ? true : lived && !isForced ? false : habit
   // The end of a token that is known already stays what it was: its answer counts from some moment in the middle.
   const life = isSame && lived && before.expiresAt !== null ? before : lifeOf(answer)
   const { expiresAt, lifetimeMs } = life
@@ -84,6 +84,12 @@ function lifeOf(answer: TokenAnswer): Pick<KeptToken, 'expiresAt' | 'lifetimeMs'
 
 /** Older than this when it comes, a token was not made for the one who asks. Clocks of one service differ by less. */
 const oldFromMs = 30_000
+
+/** Of an age that its life cannot hold nothing is concluded: two clocks are at work there. */
+function isOld(answer: TokenAnswer): boolean {
+  const age = ageOf(answer)
+  return age > oldFromMs && age <= (answer.expiresIn ?? 0) * 1000
+}
 
 /** By the source's own clock where it shows it, ms; 0 where it cannot be told. */
 function ageOf({ createdAt, sentAt, servedAt }: TokenAnswer): number {

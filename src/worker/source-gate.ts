@@ -30,6 +30,8 @@ export class SourceGate {
   readonly #deps: SourceGateDeps
   #hasFailures = false
   #hasAnswered = false
+  /** When its credentials were refused last, monotonic ms: what began before is no answer to it. */
+  #refusedAt = Number.NEGATIVE_INFINITY
   #looksForRefusalAt = 0
 
   constructor(source: Source, deps: SourceGateDeps) {
@@ -50,9 +52,9 @@ export class SourceGate {
     }
   }
 
-  /** A page was promoted: the source answers. */
-  noteAnswer(): void {
-    this.#hasAnswered = true
+  /** A page was promoted by a task that began at this monotonic moment: the source answers. */
+  noteAnswer(startedAt: number): void {
+    if (startedAt > this.#refusedAt) this.#hasAnswered = true
   }
 
   /** Once a second: writes what was noted, and parks a source that has refused for too long while its requests wait. */
@@ -63,9 +65,9 @@ export class SourceGate {
     await this.#parkRefusing(null)
   }
 
-  /** A task ended. Answers the parking that its failure led to or met; null where the source is not parked by it. */
-  async end(end: TaskEnd): Promise<Parking | null> {
-    if (end.hasProgress || (end.error === null && end.sent > 0)) this.noteAnswer()
+  /** A task ended that began at this monotonic moment. Answers the parking that its failure led to or met; null where the source is not parked by it. */
+  async end(end: TaskEnd, startedAt: number): Promise<Parking | null> {
+    if (end.hasProgress || (end.error === null && end.sent > 0)) this.noteAnswer(startedAt)
     await this.#writeAnswer()
     if (end.error instanceof OverBudgetError) {
       await this.#parkRefusing(end.error.opensAt)
@@ -75,6 +77,8 @@ export class SourceGate {
     const isRefused = end.error instanceof CredentialsRefused
     if (!isRefused && !isSourceDown(end.error)) return null
     this.#hasFailures = true
+    // Everything at work is stopped now; what it brought until then must not end the parking.
+    if (isRefused) this.#refusedAt = this.#deps.clock.monotonic()
     const { park, name } = this.#source
     const said = describe(end.error)
     const result = await this.#deps.controls.failed(name, {

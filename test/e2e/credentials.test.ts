@@ -34,6 +34,8 @@ interface Gate {
   asked: number
   refused: number
   secretValidUntil: number | null
+  /** The client secret that it takes. */
+  accepts: string
   /** Answers 401 to this many more data requests, whatever they carry. */
   blocks: number
   readonly server: Server
@@ -45,7 +47,16 @@ async function startGate(inner: PagedApi): Promise<Gate> {
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  const made: Gate = { url, tokens: [], asked: 0, refused: 0, secretValidUntil: null, blocks: 0, server }
+  const made: Gate = {
+    url,
+    tokens: [],
+    asked: 0,
+    refused: 0,
+    secretValidUntil: null,
+    accepts: secret,
+    blocks: 0,
+    server,
+  }
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const pieces: Buffer[] = []
     for await (const piece of request) pieces.push(piece as Buffer)
@@ -54,7 +65,7 @@ async function startGate(inner: PagedApi): Promise<Gate> {
   }
   function giveToken(form: URLSearchParams, response: ServerResponse): void {
     made.asked += 1
-    if (form.get('client_secret') !== secret) {
+    if (form.get('client_secret') !== made.accepts) {
       made.refused += 1
       const told = `Client authentication failed for ${form.get('client_id') ?? ''} with ${form.get('client_secret') ?? ''}`
       response.writeHead(401, { 'content-type': 'application/json' })
@@ -177,6 +188,35 @@ describe('an expired client secret', { timeout: 60_000 }, () => {
     expect((await status()).parked).toEqual([])
     await expectExactlyOnce(workspace, sites)
     await expectNothingSecret([first, quiet, resumed, worked])
+  })
+
+  it('that ends in the middle of a run stops all that is at work, once, and nothing of it is lost', async () => {
+    await prepare()
+    writeSecret(secret)
+    await workspace.run('seed')
+    // All four slots have brought a page when the token ends and cannot be had again.
+    let pages = 0
+    api.before = async (_site, page) => {
+      pages += 1
+      if (page === 2 && gate.tokens.length > 0) {
+        gate.accepts = 'nothing any more'
+        gate.tokens.push('ended')
+        await new Promise((wake) => setTimeout(wake, 300))
+      }
+    }
+    for (const site of Object.keys(sites)) api.rows[site] = 62
+    const ran = await workspace.run('worker')
+    expect(ran.code).toBe(3)
+    expect(ran.stderr).toMatch(/^paged is parked until [^\n]* \(credentials_refused: [^\n]*\n$/)
+    expect(pages).toBeGreaterThanOrEqual(4)
+    expect(gate.refused).toBe(1)
+    expect((await status()).parked).toMatchObject([{ reason: 'credentials', times: 1 }])
+    expect((await status()).streams).toMatchObject([{ dead: 0, retrying: 0 }])
+    api.before = () => {}
+    gate.accepts = secret
+    await workspace.run('resume', 'paged')
+    expect(await workspace.run('worker')).toMatchObject({ code: 0, stderr: '' })
+    await expectExactlyOnce(workspace, Object.fromEntries(Object.keys(sites).map((site) => [site, 62])))
   })
 
   it('is named by verify and a dry run, with exit 3, after one request', async () => {

@@ -439,6 +439,17 @@ describe('credentials that are refused', () => {
     expect(api.asked).toHaveLength(2)
   })
 
+  it('get the fate that the definition gives a 401, once renewing them brought nothing', async () => {
+    api.before = (_page, response) => {
+      response.writeHead(401).end()
+      return true
+    }
+    const declared = streamOf({ pagination: numbered, settings: { pageSize: 10, statuses: { 401: 'retry' } } })
+    const error = await errorOf(pagesOf(run(), startOf(source(), declared)))
+    expect(error).toBeInstanceOf(SourceUnavailable)
+    expect([api.asked.length, api.pages.length]).toEqual([2, 2])
+  })
+
   it('say that the client secret ended, and warn a week before', async () => {
     const endsAt = Math.floor(clock.now() / 1000) + 6 * 86_400
     api.answer = (number, _request, response) => {
