@@ -69,7 +69,8 @@ export interface ClientNeeds {
 /** The HTTP client of all sources. The caller closes it. */
 export async function openClient(workspace: Workspace, { budget, log }: ClientNeeds): Promise<SourceClient> {
   const { createSourceClient } = await import('../source/client.js')
-  return createSourceClient({ budget, log, clock: systemClock, environment: workspace.environment })
+  const tokenDirectory = join(workspace.stateDirectory, 'tokens')
+  return createSourceClient({ budget, log, clock: systemClock, environment: workspace.environment, tokenDirectory })
 }
 
 export interface DestinationNeeds {

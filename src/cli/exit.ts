@@ -2,6 +2,7 @@
 import {
   BackfillError,
   ConfigError,
+  CredentialsRefused,
   InvariantError,
   OverBudgetError,
   type Problem,
@@ -36,7 +37,7 @@ export function failureOf(error: unknown, signalCode: number | null = null): Fai
 function codeOf(error: BackfillError): number {
   if (error instanceof ConfigError || error instanceof PromotionConflict) return exitCodes.usage
   if (error instanceof TransientError || error instanceof TemporaryFailure) return exitCodes.temporary
-  if (error instanceof TerminalError) return exitCodes.attention
+  if (error instanceof TerminalError || error instanceof CredentialsRefused) return exitCodes.attention
   if (error instanceof OverBudgetError) return exitCodes.done
   return exitCodes.temporary
 }

@@ -10,6 +10,7 @@ import {
   spotAt,
   type TableNaming,
 } from './compilation.js'
+import { compileAuth } from './compile-auth.js'
 import { compileBudget } from './compile-budget.js'
 import { compileDimension, type DimensionChanges } from './compile-dimensions.js'
 import { type CompiledStream, compileStream, requestHash } from './compile-stream.js'
@@ -81,6 +82,7 @@ function compileDraft(draft: SourceDraft, document: DefinitionDocument, options:
     name,
     baseUrl: base.baseUrl,
     headers: base.headers,
+    ...(base.auth === undefined ? {} : { auth: base.auth }),
     budget,
     park: parkRules([options.defaults, draft, options.override ?? {}]),
     dimensions: linkRows(
@@ -163,12 +165,14 @@ function compileBase(
   scope: SourceScope,
   draft: SourceDraft,
   { top, override, options }: BaseContext,
-): Pick<Source, 'baseUrl' | 'headers'> & { readonly dimensions: readonly string[] } {
+): Pick<Source, 'baseUrl' | 'headers'> & { readonly auth: Source['auth']; readonly dimensions: readonly string[] } {
   const changed = options.override?.baseUrl
   const spot = spotAt(changed === undefined ? top : override, 'baseUrl')
   const baseUrl = (changed ?? draft.baseUrl ?? '').replace(/\/+$/, '')
   if (baseUrl !== '') checkBaseUrl(scope, spot, { baseUrl, notes: options.notes })
   const headers = { ...draft.headers, ...options.override?.headers }
+  const places = { own: draft.auth, top, changed: options.override?.auth, override, notes: options.notes }
+  const { auth, dimensions: named } = compileAuth(scope, places)
   const dimensions = [
     ...checkTemplate(scope, spot, { template: baseUrl, mayUseCursor: false }),
     ...checkTemplates(scope, spotAt(top, 'headers'), { templates: draft.headers ?? {}, mayUseCursor: false }),
@@ -176,8 +180,9 @@ function compileBase(
       templates: options.override?.headers ?? {},
       mayUseCursor: false,
     }),
+    ...named,
   ]
-  return { baseUrl, headers, dimensions }
+  return { baseUrl, headers, auth, dimensions }
 }
 
 function checkBaseUrl(

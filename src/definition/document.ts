@@ -67,7 +67,7 @@ export function writePath(path: KeyPath): string {
 }
 
 /** Under these keys people write credentials; their text is never shown. */
-const secretKeys = new Set<string | number>(['database', 'headers', 'query', 'body'])
+const secretKeys = new Set<string | number>(['database', 'headers', 'query', 'body', 'auth'])
 
 /** A value as a message shows it: quoted, shortened; never what may be a credential. */
 export function describeFound(value: unknown, path: KeyPath): string {

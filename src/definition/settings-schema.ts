@@ -2,8 +2,9 @@
 import { z } from 'zod'
 import { readHours } from '../domain/hours.js'
 import { budgetRules, limits } from './budget-schema.js'
-import { count, duration, fate, listOf, missingParent, oneOf, readable, share, size } from './schema-parts.js'
+import { count, duration, listOf, missingParent, oneOf, readable, share, size } from './schema-parts.js'
 import { settingBounds as bounds } from './settings.js'
+import { statusFates } from './status-schema.js'
 
 const hoursExpected = 'hours of the day like 22:00-06:00'
 const hourRange = readable(hoursExpected, readHours)
@@ -40,9 +41,7 @@ export const settingsShape = {
   maxAnswerBytes: size(...bounds.maxAnswerBytes),
   maxWalkAge: duration(...bounds.maxWalkAge),
   maxShrink: share,
-  statuses: z.record(z.string().regex(/^[1-5]\d\d$/, { error: 'a status from 100 to 599' }), fate, {
-    error: 'statuses with their fate, like { 404: retry }',
-  }),
+  statuses: statusFates,
   every: duration(...bounds.every),
   weight: count(...bounds.weight),
   priority: count(...bounds.priority),

@@ -1,7 +1,7 @@
 // Owns the defaults of everything that may be set by source and by stream, and how layers of settings become one. Loads nothing, because a warm
 // start lays the environment over the compiled settings with it.
 import type { ParkRules } from '../domain/controls.js'
-import type { Fate, HourRange, MissingParent, StreamSettings } from '../domain/source-model.js'
+import type { HourRange, MissingParent, StatusFate, StreamSettings } from '../domain/source-model.js'
 
 /** Settings as far as one place gives them; amounts are in ms and bytes. */
 export interface SettingsLayer {
@@ -22,7 +22,7 @@ export interface SettingsLayer {
   readonly maxAnswerBytes?: number | undefined
   readonly maxWalkAge?: number | undefined
   readonly maxShrink?: number | undefined
-  readonly statuses?: Readonly<Record<string, Fate>> | undefined
+  readonly statuses?: Readonly<Record<string, StatusFate>> | undefined
   readonly every?: number | undefined
   readonly weight?: number | undefined
   readonly priority?: number | undefined

@@ -2,6 +2,7 @@
 // all mistakes are found at once. Keys are camelCase here; `canonical-keys.ts` brings YAML's snake_case to it.
 import { z } from 'zod'
 import type { ColumnType } from '../domain/source-model.js'
+import { auth } from './auth-schema.js'
 import {
   aliases,
   count,
@@ -297,6 +298,7 @@ export const sourceSchema = z.strictObject(
     source: words('the name of the source').optional(),
     baseUrl: words('an address like https://api.example.com/v1').optional(),
     headers: templates.optional(),
+    auth: auth.optional(),
     budget: budget.optional(),
     dimensions: z.record(z.string(), dimension, { error: 'dimension names with their values' }).optional(),
     paginate: paginate.optional(),

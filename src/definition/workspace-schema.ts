@@ -1,5 +1,6 @@
 // Owns the shape of backfill.yaml. Keys that a source's entry has beside the known ones are its own configuration, for dimensions and templates.
 import { z } from 'zod'
+import { auth } from './auth-schema.js'
 import { aliases, day, duration, lastDay, listOf, scalar, templates, valueList, words } from './schema-parts.js'
 import { settingBounds } from './settings.js'
 import { budget, optionalSettings, sourceSettingsShape } from './settings-schema.js'
@@ -28,6 +29,7 @@ const streamOverride = z.strictObject(
 export const sourceOverrideShape = {
   baseUrl: words('an address like https://api.example.com/v1').optional(),
   headers: templates.optional(),
+  auth: auth.optional(),
   budget: budget.optional(),
   dimensions: z.record(z.string(), dimensionOverride, { error: 'dimension names with what to change' }).optional(),
   streams: z.record(z.string(), streamOverride, { error: 'stream names with their settings' }).optional(),

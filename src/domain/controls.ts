@@ -14,8 +14,11 @@ export interface ParkRules {
 /** A source that is left alone since it failed. Instants are Unix ms. */
 export interface Parking {
   readonly source: string
-  /** `unavailable`: it did not answer, or not with an answer of its own. `refused`: it called itself over the limit all that time. */
-  readonly reason: 'unavailable' | 'refused'
+  /**
+   * `unavailable`: it did not answer, or not with an answer of its own. `refused`: it called itself over the limit all that time. `credentials`: it does not take
+   * its credentials, and a person has to mend them.
+   */
+  readonly reason: 'unavailable' | 'refused' | 'credentials'
   readonly since: number
   /** From then on one task at a time asks whether it answers again. */
   readonly until: number

@@ -67,6 +67,12 @@ export class OverBudgetError extends BackfillError {
   }
 }
 
+/**
+ * The source does not take its credentials: it concerns every task of the source and is none's fault. The source is parked, no attempt is spent, and a person has
+ * to mend it.
+ */
+export class CredentialsRefused extends BackfillError {}
+
 /** A failure that repeating cannot heal: the task goes dead with this code and sentence. */
 export abstract class TerminalError extends BackfillError {}
 

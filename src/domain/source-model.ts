@@ -1,3 +1,4 @@
+import type { Auth } from './auth.js'
 import type { ParkRules } from './controls.js'
 import type { Json, JsonPath } from './json.js'
 import type { Backwards, FanOut, Incremental, RowDimension, Windows } from './walk-model.js'
@@ -11,6 +12,8 @@ export interface Source {
   /** May contain dimensions: `https://{subdomain}.acme.example`. Without a trailing slash. */
   readonly baseUrl: Template
   readonly headers: Readonly<Record<string, Template>>
+  /** How it knows who asks; absent: it does not, or by a header of its own. */
+  readonly auth?: Auth
   readonly budget: BudgetRules
   readonly park: ParkRules
   readonly dimensions: Readonly<Record<string, Dimension>>
@@ -256,6 +259,18 @@ export interface AnswerError {
 }
 /** What becomes of a task whose request got this answer. */
 export type Fate = 'retry' | 'dead' | 'budget'
+/** The fate of a status, or rules of which the first that fits decides; where none does, the status has no fate of its own. */
+export type StatusFate = Fate | readonly StatusRule[]
+/** Fits where all that it names is true of the answer. */
+export interface StatusRule {
+  /** Media type without parameters: `text/html`; `text/*`. */
+  readonly contentType?: string
+  /** True: the body is empty, or nothing but white space; false: it is not. */
+  readonly isEmpty?: boolean
+  /** A header that must be there, and hold this text (in whatever case) where one is given. */
+  readonly header?: { readonly name: string; readonly contains: string | null }
+  readonly fate: Fate
+}
 
 export interface CountRule {
   /** null: taken from every page's own answer; else a request of its own. */
@@ -333,7 +348,7 @@ export interface StreamSettings {
   /** Part of the rows of the partition's last proven walk that a walk may lack and still be called proven, 0 to 1. */
   readonly maxShrink: number
   /** Fate of a status, beside the defaults: 5xx and 408 retry, 3xx and other 4xx dead, refusals budget. */
-  readonly statuses: Readonly<Record<string, Fate>>
+  readonly statuses: Readonly<Record<string, StatusFate>>
   /** What a request costs of each limit; absent: 1. */
   readonly weight?: number
   /** Priority of tasks that are not given one by hand; absent: 0. */

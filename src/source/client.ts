@@ -1,8 +1,9 @@
 // Owns the source port: walks and counts over HTTP, from a source's definition alone. Knows no source by name, no queue and no database.
-// Secrets are read from the environment at each walk and never leave. Nothing but open connections is kept between walks.
+// Secrets are read from the environment at each walk and never leave. Open connections and access tokens are kept between walks, tokens also between runs.
 import { InvariantError, SourceUnavailable, TerminalError } from '../domain/errors.js'
 import type { Budget, Clock, Log, Page, SourceClient, SourceCount, WalkStart } from '../domain/ports.js'
 import type { CountRule } from '../domain/source-model.js'
+import { createCredentialKeeper } from './credential-keeper.js'
 import type { ExchangeDependencies } from './exchange.js'
 import { cursorOf } from './numbered-pager.js'
 import { valuesOf } from './belonging.js'
@@ -10,6 +11,7 @@ import type { PagerOptions } from './pager.js'
 import { countPager, pagerOf, passOverPage } from './pagination.js'
 import { originOf } from './request.js'
 import { countBy } from './rows.js'
+import { createTokenStore } from './token-store.js'
 import { createTransport } from './transport.js'
 import { defaultUserAgent } from './user-agent.js'
 import type { PartitionStart, Visit } from './visit.js'
@@ -24,6 +26,8 @@ export interface SourceClientOptions {
   readonly environment: Readonly<Record<string, string | undefined>>
   /** Sent where neither source nor stream sets one. */
   readonly userAgent?: string
+  /** Where access tokens are kept across runs (`<workspace>/.backfill/tokens`); absent: in memory only. */
+  readonly tokenDirectory?: string
   /** 0 to 1, for jitter. */
   readonly random?: () => number
 }
@@ -34,7 +38,9 @@ export function createSourceClient(options: SourceClientOptions): SourceClient {
   const { budget, clock, log, environment, random = Math.random, userAgent = defaultUserAgent() } = options
   const transport = createTransport()
   const dependencies: ExchangeDependencies = { budget, clock, log, random, transport }
-  const visitOf: VisitMaker = (start) => createVisit(start, { environment, userAgent, dependencies })
+  const store = createTokenStore({ directory: options.tokenDirectory ?? null, clock, log })
+  const keeper = createCredentialKeeper({ store, clock, log })
+  const visitOf: VisitMaker = (start) => createVisit(start, { environment, userAgent, keeper, dependencies })
   const sizes = new Map<string, number>()
   return {
     walk: (start) => walk(start, visitOf, sizes),

@@ -2,9 +2,12 @@
 
 const longest = 160
 
-/** The beginning of a body as one clean line; of HTML its title or its words. Empty where there is nothing to read. */
-export function excerptOf(body: Buffer): string {
-  const text = body.subarray(0, 16_384).toString('utf8')
+/**
+ * The beginning of a body as one clean line; of HTML its title or its words. Empty where there is nothing to read. Secrets are taken out before the line is
+ * cut: half of one would not be known for what it is.
+ */
+export function excerptOf(body: Buffer, clean: (text: string) => string): string {
+  const text = clean(body.subarray(0, 20_480).toString('utf8')).slice(0, 16_384)
   const title = /<title[^>]*>([^<]*)/i.exec(text)?.[1]
   const words = title ?? text.replaceAll(/<(script|style)[\s\S]*?(<\/\1>|$)/gi, ' ').replaceAll(/<[^>]*>?/g, ' ')
   return cleanLine(isHtml(text) ? words : text)

@@ -11,11 +11,14 @@ import {
 } from '../domain/errors.js'
 import type { BookingRequest, Budget, Clock, Log, ToldWindow } from '../domain/ports.js'
 import type { Fate, Source, Stream } from '../domain/source-model.js'
-import { excerptOf } from './excerpt.js'
+import type { Authorised, Credentials } from './credentials.js'
+import { cleanLine, excerptOf, isHtml } from './excerpt.js'
 import { readLimitHeaders } from './limit-headers.js'
+import { challengeText } from './refusal-text.js'
 import type { WireRequest } from './request.js'
 import { readRetryAfter } from './retry-after.js'
 import type { Secrets } from './secrets.js'
+import { fateOfStatus, isEmptyBody, type StatusVerdict } from './status-fate.js'
 import type { Transport, WireAnswer } from './transport.js'
 
 export interface ExchangeDependencies {
@@ -31,6 +34,8 @@ export interface Caller<T> {
   readonly source: Source
   readonly stream: Stream
   readonly secrets: Secrets
+  /** What each request carries so that the source knows who asks; absent: nothing. */
+  readonly credentials?: Credentials | undefined
   readonly purpose: BookingRequest['purpose']
   readonly deadlineAt: number | null
   /** Longest wait for the budget before one request, ms; null: up to the deadline. */
@@ -63,6 +68,10 @@ type Outcome<T> =
   | { readonly kind: 'value'; readonly value: T }
   | { readonly kind: 'redirect'; readonly request: WireRequest }
   | { readonly kind: 'refused' }
+  /** A 401 under credentials; `declared`: what the definition makes of it where they cannot be renewed any more. */
+  | { readonly kind: 'unauthorised'; readonly answer: WireAnswer; readonly declared: BackfillError | null }
+  /** What it carries ran out while it waited for the budget: not sent. */
+  | { readonly kind: 'stale' }
   | { readonly kind: 'failed'; readonly error: unknown }
 interface Tried<T> {
   readonly outcome: Outcome<T>
@@ -91,8 +100,9 @@ export async function exchange<T>(
   dependencies: ExchangeDependencies,
 ): Promise<T> {
   const { retries, retryDelayMs } = caller.stream.settings
+  const question: Question<T> = { request, caller, dependencies, isRenewed: false }
   try {
-    return await pRetry(async () => await askOnce(request, caller, dependencies), {
+    return await pRetry(async () => await askOnce(question), {
       retries,
       // The waits are ours: they follow the clock, the signal and Retry-After. p-retry counts.
       minTimeout: 0,
@@ -126,13 +136,23 @@ function logRetry(error: Retryable, waitMs: number, { caller, dependencies }: Lo
   })
 }
 
-/** One try of p-retry: refusals wait for the budget and redirects are followed inside it, so that neither counts as a retry. */
-async function askOnce<T>(first: WireRequest, caller: Caller<T>, dependencies: ExchangeDependencies): Promise<T> {
-  let request = first
+interface Question<T> {
+  readonly request: WireRequest
+  readonly caller: Caller<T>
+  readonly dependencies: ExchangeDependencies
+  /** Its credentials were renewed for it: a second refusal is the last, on whichever try it comes. */
+  isRenewed: boolean
+}
+
+/** One try of p-retry: refusals wait for the budget, redirects are followed and credentials renewed inside it, so that none counts as a retry. */
+async function askOnce<T>(question: Question<T>): Promise<T> {
+  const { caller, dependencies } = question
+  let { request } = question
   let refusals = 0
-  const visited = new Set([first.url])
+  const visited = new Set([request.url])
   for (;;) {
-    const { outcome, retryAfterMs, opensAt } = await tryRequest(request, caller, dependencies)
+    const authorised = await authorise(request, caller, dependencies)
+    const { outcome, retryAfterMs, opensAt } = await tryRequest(authorised, caller, dependencies)
     switch (outcome.kind) {
       case 'value':
         return outcome.value
@@ -141,11 +161,30 @@ async function askOnce<T>(first: WireRequest, caller: Caller<T>, dependencies: E
       case 'redirect':
         request = nextHop(outcome.request, visited)
         break
+      case 'stale':
+        break
+      case 'unauthorised': {
+        const isOver = question.isRenewed || caller.credentials?.canRenew !== true
+        if (isOver && outcome.declared !== null) throw retryableOr(outcome.declared, retryAfterMs ?? 0)
+        const refused = { authorised, answer: outcome.answer, isRepeat: question.isRenewed }
+        question.isRenewed = true
+        await caller.credentials?.refused(refused, { caller, dependencies })
+        break
+      }
       case 'refused':
         refusals += 1
         await waitForGate(refusals, { opensAt, request, caller, dependencies })
     }
   }
+}
+
+async function authorise(
+  request: WireRequest,
+  caller: Caller<unknown>,
+  dependencies: ExchangeDependencies,
+): Promise<Authorised> {
+  if (caller.credentials === undefined) return { request, generation: 0, endsAt: null }
+  return await caller.credentials.authorise(request, { caller, dependencies })
 }
 
 /** p-retry sees only failures of the wire as repeatable; a page of somebody else's would be the same a second later. */
@@ -171,7 +210,7 @@ async function waitForGate(refusals: number, { opensAt, request, caller, depende
 }
 
 async function tryRequest<T>(
-  request: WireRequest,
+  { request, endsAt }: Authorised,
   caller: Caller<T>,
   dependencies: ExchangeDependencies,
 ): Promise<Tried<T>> {
@@ -182,10 +221,16 @@ async function tryRequest<T>(
   const { delayMs = source.budget.delayMs } = stream.settings
   const rules = { ...source.budget, delayMs }
   const { priority = 0, weight = 1 } = caller
+  const bookedFrom = clock.now()
   const booking = await budget.book({
     ...{ rules, purpose, timeoutMs, deadlineAt, signal, priority, weight },
     stream: `${source.name}.${stream.name}`,
   })
+  if (endsAt !== null && bookedFrom < endsAt && endsAt <= clock.now()) {
+    // Given back as spent, for what it waited for is renewed within the same budget.
+    await budget.answered(booking, rules, { isRefusal: false, retryAfterMs: null })
+    return { outcome: { kind: 'stale' }, retryAfterMs: null, opensAt: null }
+  }
   let retryAfterMs: number | null = null
   let windows: readonly ToldWindow[] = []
   let outcome: Outcome<T>
@@ -226,18 +271,17 @@ function named(error: unknown, request: WireRequest): unknown {
 function judge<T>(answer: WireAnswer, request: WireRequest, caller: Caller<T>): Outcome<T> {
   const { status } = answer
   if (status >= 200 && status < 300) return { kind: 'value', value: caller.read(answer) }
-  const declared = caller.stream.settings.statuses[status]
-  const fate = declared ?? defaultFate(status, caller.source)
+  const verdict = fateOfStatus(answer, caller.stream.settings, caller.source)
+  const { fate, isDeclared } = verdict
   if (fate === 'budget') return { kind: 'refused' }
   const value = caller.readError(answer)
   if (value !== null) return { kind: 'value', value }
-  if (fate === 'dead' && declared === undefined && redirects.has(status)) return redirect(answer, request)
-  return { kind: 'failed', error: statusError(answer, fate, { request, caller }) }
-}
-
-function defaultFate(status: number, source: Source): Fate {
-  if (source.budget.refusals.includes(status)) return 'budget'
-  return status >= 500 || status === 408 ? 'retry' : 'dead'
+  if (status === 401 && caller.credentials !== undefined) {
+    const declared = isDeclared ? statusError(answer, verdict, { request, caller }) : null
+    return { kind: 'unauthorised', answer, declared }
+  }
+  if (fate === 'dead' && !isDeclared && redirects.has(status)) return redirect(answer, request)
+  return { kind: 'failed', error: statusError(answer, verdict, { request, caller }) }
 }
 
 interface StatusContext {
@@ -245,17 +289,32 @@ interface StatusContext {
   readonly caller: Pick<Caller<unknown>, 'secrets'>
 }
 
-function statusError(answer: WireAnswer, fate: Fate, { request, caller }: StatusContext): BackfillError {
+function statusError(
+  answer: WireAnswer,
+  { fate, isDisguised }: StatusVerdict,
+  { request, caller }: StatusContext,
+): BackfillError {
   const { status } = answer
-  const excerpt = caller.secrets.clean(excerptOf(answer.body))
-  const message = `fetch ${request.address} found status ${status}${excerpt === '' ? '' : `: "${excerpt}"`}`
-  const context = { status }
+  const { clean } = caller.secrets
+  const excerpt = excerptOf(answer.body, clean)
+  const challenge = clean(challengeText(answer) ?? '')
+  const also = challenge === '' || excerpt.includes(challenge) ? '' : ` (${cleanLine(challenge)})`
+  const message = `fetch ${request.address} found status ${status}${excerpt === '' ? '' : `: "${excerpt}"`}${also}`
+  const context = { status, ...(isDisguised ? { is_disguised: true } : {}) }
   if (fate === 'retry') return new SourceUnavailable(`http_${status}`, message, { context })
-  const hint =
-    status === 401 || status === 403
-      ? 'check the credentials of the source and what they may read, and its user agent'
-      : undefined
-  return new SourceRejected(`http_${status}`, message, { hint, context })
+  return new SourceRejected(`http_${status}`, message, { hint: hintOf(answer), context })
+}
+
+/** A 403 says by its form who said it: the source's rules, its front door, or a wall before it. */
+function hintOf(answer: WireAnswer): string | undefined {
+  const { status, body } = answer
+  if (status === 401) return 'check the credentials of the source, and its user agent'
+  if (status !== 403) return undefined
+  if (isEmptyBody(answer))
+    return 'a source that says nothing more refuses the user agent: set "user-agent" in its headers'
+  if (isHtml(body.subarray(0, 256).toString('latin1')))
+    return 'this is a page, perhaps of a wall before the source: where it goes away by itself, say so with "statuses: { 403: [{ content_type: text/html, fate: retry }, dead] }"'
+  return 'check what the credentials of the source may read, and its user agent'
 }
 
 /** Followed within one origin only; who answers elsewhere is not who was asked. */

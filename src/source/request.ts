@@ -177,7 +177,7 @@ function buildHeaders(parts: RequestParts, scope: TemplateScope, own: Record<str
 }
 
 /** Node's own message would show the value, which may be a secret. */
-function checkHeader(name: string, value: string): void {
+export function checkHeader(name: string, value: string): void {
   try {
     validateHeaderName(name)
     validateHeaderValue(name, value)

@@ -6,7 +6,6 @@ import { ExactDecimal, isJsonObject, valueAt } from '../domain/json.js'
 import type { SourceCount } from '../domain/ports.js'
 import type { AnswerError, AnswerShape, CountRule, Extract } from '../domain/source-model.js'
 import type { Decoded } from './decode.js'
-import { cleanLine } from './excerpt.js'
 
 /** Where values of an answer are looked up. */
 export interface Reply {
@@ -57,7 +56,7 @@ function without(row: JsonObject, path: JsonPath): JsonObject {
   return Object.fromEntries(Object.entries(row).filter(([key]) => key !== name))
 }
 
-/** The first declared error that an answer with a good status holds; null where there is none. */
+/** The first declared error that an answer with a good status holds, in the source's own words; null where there is none. */
 export function errorInside(
   root: Json | undefined,
   errors: readonly AnswerError[],
@@ -67,7 +66,7 @@ export function errorInside(
     const isError = rule.equals === null ? isFilled(value) : value !== undefined && isSameJson(value, rule.equals)
     if (!isError) continue
     const message = rule.message === null ? value : valueAt(root, rule.message)
-    return { rule, message: cleanLine(textOf(message)) }
+    return { rule, message: textOf(message) }
   }
   return null
 }

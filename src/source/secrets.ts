@@ -1,5 +1,6 @@
 // Owns keeping secrets out of everything that leaves this adapter: messages, log fields, page addresses and cursors. A secret is any
-// environment value that a template of the source names.
+// environment value that a template of the source names, and what its credentials became since: access tokens, the pair of a Basic header.
+import { authTemplates } from '../domain/auth.js'
 import type { Json } from '../domain/json.js'
 import type { RequestShape, Source, Stream, Template } from '../domain/source-model.js'
 import { templateVariables } from '../domain/template.js'
@@ -7,7 +8,7 @@ import { templateVariables } from '../domain/template.js'
 export interface Secrets {
   /** Text for people: secrets become the name of their variable, `user:password@` goes. */
   readonly clean: (text: string) => string
-  /** An address that may be stored: secrets become a mark that {@link Secrets.unseal} turns back. */
+  /** An address that may be stored: secrets become a mark that {@link Secrets.unseal} turns back; a token's is turned back when the request leaves. */
   readonly seal: (address: string) => string
   readonly unseal: (address: string) => string
 }
@@ -15,12 +16,17 @@ export interface Secrets {
 /** Shorter values would be found everywhere, and hide nothing. */
 const shortestSecret = 4
 
-/** Everything that the templates of one stream take from the environment. */
-export function secretsOf(
-  source: Source,
-  stream: Stream,
-  environment: Readonly<Record<string, string | undefined>>,
-): Secrets {
+/** Stands for the access token in a stored address. Every character may stand in any part of one. */
+export const tokenMark = '~access-token~'
+
+export interface SecretPlaces {
+  readonly environment: Readonly<Record<string, string | undefined>>
+  /** What the source's credentials became so far; asked anew each time. */
+  readonly spoken: () => readonly string[]
+}
+
+/** Everything that the templates of one stream take from the environment, and what its credentials became. */
+export function secretsOf(source: Source, stream: Stream, { environment, spoken }: SecretPlaces): Secrets {
   const named = new Map<string, string>()
   for (const template of templatesOf(source, stream)) {
     for (const variable of templateVariables(template)) {
@@ -30,13 +36,23 @@ export function secretsOf(
     }
   }
   // Longest first, so that a secret that begins with another one is not half replaced.
-  return secretsFrom([...named].sort((a, b) => b[1].length - a[1].length))
+  return secretsFrom(
+    [...named].sort((a, b) => b[1].length - a[1].length),
+    spoken,
+  )
 }
 
-function secretsFrom(named: readonly (readonly [string, string])[]): Secrets {
+function secretsFrom(named: readonly (readonly [string, string])[], spoken: () => readonly string[]): Secrets {
+  // First, because a token may hold what a variable holds.
+  const hideSpoken = (text: string, mark: string): string =>
+    replaceEach(
+      text,
+      spoken().map((value) => [mark, value]),
+      () => mark,
+    )
   return {
-    clean: (text) => withoutUserinfo(replaceEach(text, named, (name) => `$${name}`)),
-    seal: (address) => replaceEach(address, named, (name) => `{$${name}}`),
+    clean: (text) => withoutUserinfo(replaceEach(hideSpoken(text, '(access token)'), named, (name) => `$${name}`)),
+    seal: (address) => replaceEach(hideSpoken(address, tokenMark), named, (name) => `{$${name}}`),
     unseal: (address) =>
       named.reduce((text, [name, value]) => text.replaceAll(`{$${name}}`, () => encodeURIComponent(value)), address),
   }
@@ -66,8 +82,14 @@ function withoutUserinfo(text: string): string {
 }
 
 function templatesOf(source: Source, stream: Stream): Template[] {
-  const requests = [stream.request, ...stream.count.flatMap((rule) => (rule.request === null ? [] : [rule.request]))]
-  return [source.baseUrl, ...Object.values(source.headers), ...requests.flatMap(templatesOfRequest)]
+  const { confirm } = stream.prune
+  const requests = [
+    stream.request,
+    ...stream.count.flatMap((rule) => (rule.request === null ? [] : [rule.request])),
+    ...(typeof confirm === 'string' ? [] : [confirm.request]),
+  ]
+  const own = [source.baseUrl, ...Object.values(source.headers), ...authTemplates(source.auth)]
+  return [...own, ...requests.flatMap(templatesOfRequest)]
 }
 
 function templatesOfRequest(request: RequestShape): Template[] {

@@ -14,6 +14,8 @@ import type {
   Stream,
 } from '../domain/source-model.js'
 import { expandTemplate, parseTemplate } from '../domain/template.js'
+import type { CredentialKeeper } from './credential-keeper.js'
+import type { Credentials } from './credentials.js'
 import type { Decoded, DecodeOptions } from './decode.js'
 import { decode, tryJson } from './decode.js'
 import { type Belonging, belongingOf, pathOfColumn, refuseStrangers } from './belonging.js'
@@ -23,7 +25,7 @@ import type { Caller, ExchangeDependencies } from './exchange.js'
 import { answerError, exchange } from './exchange.js'
 import type { PageReply } from './pager.js'
 import type { RequestParts, Step } from './request.js'
-import { buildRequest, firstStep } from './request.js'
+import { buildRequest, firstStep, originOf } from './request.js'
 import { countBy, errorInside, extract, isSameJson, recordsOf, rowsOf, textOf } from './rows.js'
 import { secretsOf } from './secrets.js'
 import type { WireAnswer } from './transport.js'
@@ -33,6 +35,7 @@ export type PartitionStart = QuestionStart
 export interface VisitOptions {
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly userAgent: string
+  readonly keeper: CredentialKeeper
   readonly dependencies: ExchangeDependencies
 }
 /** Everything that requests for one partition share. */
@@ -48,7 +51,7 @@ export interface Visit {
 
 /** @throws ConfigError where the definition's templates cannot be read. */
 export function createVisit(start: PartitionStart, options: VisitOptions): Visit {
-  const parts = partsOf(start, options)
+  const { parts, credentials } = partsOf(start, options)
   const belonging = belongingOf(start)
   const callerOf = <T>(
     asking: Asking,
@@ -57,9 +60,10 @@ export function createVisit(start: PartitionStart, options: VisitOptions): Visit
   ): Caller<T> => {
     const { source, stream, purpose, deadlineAt, maxWaitMs, priority = 0 } = start
     const { signal, onRequest } = asking
+    const { secrets } = parts
     const weight = shape.weight ?? stream.settings.weight ?? 1
     const costs = { deadlineAt, maxWaitMs, priority, weight }
-    return { source, stream, purpose, ...costs, signal, onRequest, secrets: parts.secrets, ...readers }
+    return { source, stream, purpose, ...costs, signal, onRequest, secrets, credentials, ...readers }
   }
   return {
     parts,
@@ -106,15 +110,18 @@ export function createVisit(start: PartitionStart, options: VisitOptions): Visit
 
 function partsOf(
   { source, stream, partition }: PartitionStart,
-  { environment, userAgent }: VisitOptions,
-): RequestParts {
-  return {
+  { environment, userAgent, keeper }: VisitOptions,
+): { readonly parts: RequestParts; readonly credentials: Credentials | undefined } {
+  const scope = { partition, dimensions: source.dimensions, config: source.config, environment }
+  const spoken = () => keeper.spoken(source.name)
+  const parts = {
     source,
     shape: stream.request,
-    scope: { partition, dimensions: source.dimensions, config: source.config, environment },
-    secrets: secretsOf(source, stream, environment),
+    scope,
+    secrets: secretsOf(source, stream, { environment, spoken }),
     defaults: { 'user-agent': userAgent, accept: accepted[stream.answer.format], 'accept-encoding': acceptedEncodings },
   }
+  return { parts, credentials: keeper.of(source, { scope, origin: () => originOf(parts) }) }
 }
 
 const accepted: Record<AnswerShape['format'], string> = {
@@ -230,7 +237,7 @@ function readCount(answer: WireAnswer, rule: CountRule, reading: Reading): Sourc
 function refuseErrorInside({ root }: Decoded, { stream, address, clean }: Reading): void {
   const found = errorInside(root, stream.answer.errors)
   if (found === null) return
-  const message = `read ${address} found an error inside a good answer: "${clean(found.message)}"`
+  const message = `read ${address} found an error inside a good answer: "${cleanLine(clean(found.message))}"`
   const error: BackfillError = answerError(found.rule.fate, message)
   throw error
 }

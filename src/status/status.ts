@@ -27,7 +27,9 @@ export async function status(request: StatusRequest, deps: StatusDeps): Promise<
   const streams = counts.map((one) => streamStatus(one, { request, works, budgets, heldNote, now }))
   const worker = sightWorker(runs, now, deps.isAlive)
   const controls = controlsIn(request, await deps.controls.read())
-  const findings = { now, streams, budgets, runs, worker, controls }
+  const names = new Set(request.streams.map(({ source }) => source.name))
+  const secretEnds = (deps.secretEnds?.() ?? []).filter(({ source }) => names.has(source))
+  const findings = { now, streams, budgets, runs, worker, controls, secretEnds }
   const dismissals = dismissalsIn(request, await deps.queue.dismissals(request.deadLimit))
   const problems = findProblems(findings)
   return {

@@ -1,3 +1,4 @@
+import type { SecretEnd } from '../domain/auth.js'
 import type { ControlState, Parking } from '../domain/controls.js'
 import type { HeldCount } from '../domain/held.js'
 import type { PartitionFilter } from '../domain/partition.js'
@@ -37,6 +38,8 @@ export interface StatusDeps {
   readonly clock: Pick<Clock, 'now'>
   /** True where a process of this number lives on this machine. */
   readonly isAlive: (pid: number) => boolean
+  /** When client secrets end, as far as their sources said so; absent: not known. */
+  readonly secretEnds?: () => readonly SecretEnd[]
 }
 
 export interface StatusReport {
@@ -80,11 +83,14 @@ export interface StatusProblem {
     | 'count_differs'
     | 'no_worker'
     | 'source_parked'
+    | 'secret_ends'
   readonly count: number
   /** The run it is about. */
   readonly run: RunRecord | null
   /** The parked source it is about. */
   readonly parking?: Parking
+  /** The client secret it is about. */
+  readonly secret?: SecretEnd
 }
 
 /** A worker run that has not ended, as its last sign of life tells. */

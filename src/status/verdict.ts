@@ -1,4 +1,5 @@
 /** What an operator has to know first: is anything wrong, and what goes on. Pure; the sentences are made where they are printed. */
+import { type SecretEnd, secretWarningMs } from '../domain/auth.js'
 import { type ControlState, gateOf } from '../domain/controls.js'
 import type { RunRecord } from '../domain/ports.js'
 import type { BudgetStatus, StatusProblem, StreamStatus, Verdict, WorkerSight } from './types.js'
@@ -15,6 +16,7 @@ export interface Findings {
   readonly runs: readonly RunRecord[]
   readonly worker: WorkerSight | null
   readonly controls: ControlState
+  readonly secretEnds: readonly SecretEnd[]
 }
 
 /** The newest worker run, where it has not ended. */
@@ -40,6 +42,9 @@ export function findProblems(findings: Findings): readonly StatusProblem[] {
   if (dead > 0) problems.push({ code: 'dead_tasks', count: dead, run: null })
   if (differs > 0) problems.push({ code: 'count_differs', count: differs, run: null })
   if (findings.worker?.state === 'gone') problems.push({ code: 'run_cut_off', count: 1, run: findings.worker.run })
+  for (const secret of findings.secretEnds)
+    if (secret.validUntil - findings.now < secretWarningMs)
+      problems.push({ code: 'secret_ends', count: 1, run: null, secret })
   problems.push(...failedRun(findings), ...missedWorker(findings))
   return problems
 }

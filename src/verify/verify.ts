@@ -4,6 +4,7 @@
  */
 import {
   type BackfillError,
+  CredentialsRefused,
   DestinationUnavailable,
   OverBudgetError,
   QueueUnavailable,
@@ -36,6 +37,7 @@ export async function verify(request: VerifyRequest, deps: VerifyDeps): Promise<
   const verdicts: PartitionVerdict[] = []
   const budget = { requests: 0, notAsked: 0, opensAt: null as number | null }
   const failed: VerifyReport['failed'][number][] = []
+  const refused = new Map<string, CredentialsRefused>()
   for (const selected of request.streams) {
     await deps.destination.openTable(selected.stream)
     for (const { partition, task } of await partitionsWithTasks(selected, request, deps)) {
@@ -45,10 +47,14 @@ export async function verify(request: VerifyRequest, deps: VerifyDeps): Promise<
         continue
       }
       try {
+        // Its credentials are the same for every partition: asking on would only make it angry.
+        const refusal = refused.get(selected.source.name)
+        if (refusal !== undefined) throw refusal
         const verdict = await verifyPartition({ selected, partition, task, request, budget }, deps)
         verdicts.push(verdict)
         deps.onVerdict(verdict)
       } catch (error) {
+        if (error instanceof CredentialsRefused) refused.set(selected.source.name, error)
         if (isOfOnePartition(error)) {
           const verdict = couldNotAsk({ selected, partition, task }, error)
           failed.push({ partition, error })
@@ -68,7 +74,7 @@ export async function verify(request: VerifyRequest, deps: VerifyDeps): Promise<
 /** What the source said about one partition stops only that one; a database that is gone stops all. */
 function isOfOnePartition(error: unknown): error is BackfillError {
   if (error instanceof DestinationUnavailable || error instanceof QueueUnavailable) return false
-  return error instanceof TerminalError || error instanceof TransientError
+  return error instanceof TerminalError || error instanceof TransientError || error instanceof CredentialsRefused
 }
 
 function couldNotAsk(

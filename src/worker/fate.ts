@@ -4,6 +4,7 @@
 import {
   BackfillError,
   ConfigError,
+  CredentialsRefused,
   DestinationUnavailable,
   FencedError,
   InvariantError,
@@ -48,6 +49,11 @@ export function fateOf(input: FateInput): Fate {
   if (error instanceof OverBudgetError) return { kind: 'over budget', opensAt: error.opensAt }
   if (error instanceof StoppedError || error instanceof FencedError) return { kind: 'released' }
   if (error instanceof ConfigError) return { kind: 'refused' }
+  if (error instanceof CredentialsRefused) {
+    // No task's fault: whatever was spent on it is not counted.
+    const readyAt = (input.parkedUntil ?? now) + backoffMs(settings, 1, input.jitter)
+    return { kind: 'later', readyAt, attempts: input.attemptsBefore }
+  }
   if (error instanceof ParentMissing) return parentFate(input)
   if (isOwnFault(error)) {
     // The flush at the walk's end sends no request, and must not be tried for ever all the same.

@@ -3,7 +3,7 @@
  * source and what as an answer; the state itself is in the queue's file, so that it holds across runs.
  */
 import { type ControlGate, gateOf, type Parking } from '../domain/controls.js'
-import { OverBudgetError, SourceUnavailable } from '../domain/errors.js'
+import { CredentialsRefused, OverBudgetError, SourceUnavailable } from '../domain/errors.js'
 import { isWithinHours } from '../domain/hours.js'
 import type { Budget, Clock, Controls, Log } from '../domain/ports.js'
 import type { Source } from '../domain/source-model.js'
@@ -34,6 +34,8 @@ export class SourceGate {
   readonly #deps: SourceGateDeps
   #hasFailures = false
   #hasAnswered = false
+  /** When its credentials were refused last, monotonic ms: what began before is no answer to it. */
+  #refusedAt = Number.NEGATIVE_INFINITY
   #looksForRefusalAt = 0
 
   constructor(source: Source, deps: SourceGateDeps) {
@@ -59,9 +61,9 @@ export class SourceGate {
     return isWithinHours(this.#source.streams[stream]?.settings.hours, now, this.#deps.timezone)
   }
 
-  /** A page was promoted: the source answers. */
-  noteAnswer(): void {
-    this.#hasAnswered = true
+  /** A page was promoted by a task that began at this monotonic moment: the source answers. */
+  noteAnswer(startedAt: number): void {
+    if (startedAt > this.#refusedAt) this.#hasAnswered = true
   }
 
   /** Once a second: writes what was noted, and parks a source that has refused for too long while its requests wait. */
@@ -72,22 +74,26 @@ export class SourceGate {
     await this.#parkRefusing(null)
   }
 
-  /** A task ended. Answers the parking that its failure led to or met; null where the source is not parked by it. */
-  async end(end: TaskEnd): Promise<Parking | null> {
-    if (end.hasProgress || (end.error === null && end.sent > 0)) this.noteAnswer()
+  /** A task ended that began at this monotonic moment. Answers the parking that its failure led to or met; null where the source is not parked by it. */
+  async end(end: TaskEnd, startedAt: number): Promise<Parking | null> {
+    if (end.hasProgress || (end.error === null && end.sent > 0)) this.noteAnswer(startedAt)
     await this.#writeAnswer()
     if (end.error instanceof OverBudgetError) {
       await this.#parkRefusing(end.error.opensAt)
       return null
     }
-    if (!isSourceDown(end.error)) return null
+    // One refusal is enough: the credentials are every task's.
+    const isRefused = end.error instanceof CredentialsRefused
+    if (!isRefused && !isSourceDown(end.error)) return null
     this.#hasFailures = true
+    // Everything at work is stopped now; what it brought until then must not end the parking.
+    if (isRefused) this.#refusedAt = this.#deps.clock.monotonic()
     const { park, name } = this.#source
     const said = describe(end.error)
     const result = await this.#deps.controls.failed(name, {
       ...said,
-      reason: 'unavailable',
-      rules: park,
+      reason: isRefused ? 'credentials' : 'unavailable',
+      rules: isRefused ? { ...park, after: 0 } : park,
       notBefore: null,
     })
     if (result.isNew && result.parking !== null) this.#announce(result.parking)
@@ -136,11 +142,12 @@ export class SourceGate {
 }
 
 /**
- * The source did not answer, or somebody else did in its place. Not: an answer that says no (4xx, even one that is declared to be tried again), rows that do
- * not fit, a closed budget.
+ * The source did not answer, or somebody else did in its place (`is_disguised`: a rule for a content type told). Not: an answer that says no (4xx, even one that
+ * is declared to be tried again), rows that do not fit, a closed budget.
  */
 function isSourceDown(error: unknown): boolean {
   if (!(error instanceof SourceUnavailable)) return false
-  const { status } = error.context
+  const { status, is_disguised: isDisguised } = error.context
+  if (isDisguised === true) return true
   return typeof status !== 'number' || status < 400 || status >= 500 || status === 408
 }

@@ -308,7 +308,7 @@ export class SourceLoop {
       priority: lease.task.priority,
       onProgress: (progress) => {
         this.#run.flushed += 1
-        this.#gate?.noteAnswer()
+        this.#gate?.noteAnswer(startedAt)
         this.#deps.waiting.moved(entry.selected.stream)
         this.#deps.planner.moved(entry.selected.stream)
         this.#progress.set(lease.task.id, { lease, progress })
@@ -319,7 +319,7 @@ export class SourceLoop {
       },
     })
     const workedMs = this.#deps.clock.monotonic() - startedAt
-    const parking = (await this.#gate?.end(end)) ?? null
+    const parking = (await this.#gate?.end(end, startedAt)) ?? null
     const hasOpenParent = end.error instanceof ParentMissing && (await this.#hasOpenParent(entry.selected))
     this.#conclude(lease, { ...end, hasOpenParent }, { workedMs, parking })
     await this.#obeyGate()

@@ -39,7 +39,7 @@ queue.db-wal
 export const exampleSource = `# Copy this file to acme.yaml and make it yours; then: backfill seed acme --dry-run
 source: acme
 base_url: https://api.acme.example/v1
-headers: { authorization: Bearer $ACME_TOKEN }   # the value is in .env
+auth: { bearer: $ACME_TOKEN }   # the value is in .env
 budget: { limits: [2/s, 1200/h], reserve: 5% }
 paginate: { page: page, size: per_page, total: header X-Total }
 page_size: 100

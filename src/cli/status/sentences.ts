@@ -100,6 +100,8 @@ export function problemSentence(problem: StatusProblem, now: number): Sentence {
       }
     case 'source_parked':
       return parkedSentence(problem, now)
+    case 'secret_ends':
+      return secretSentence(problem, now)
     case 'count_differs':
       return {
         message: `${plural(count, 'finished walk differs', 'finished walks differ')} from the source's own count`,
@@ -127,11 +129,25 @@ export function problemSentence(problem: StatusProblem, now: number): Sentence {
 
 function parkedSentence({ parking }: StatusProblem, now: number): Sentence {
   if (parking === undefined) return { message: 'a source is parked', hint: null }
-  const { source, since: from, until, code, message } = parking
+  const { source, reason, since: from, until, code, message, hint } = parking
   const next = until > now ? `until ${clockText(until, now)}` : 'and is asked again by the next task'
   return {
     message: `${source} is parked since ${clockText(from, now)} ${next} (${code}: ${clean(message)})`,
-    hint: `it goes on by itself when it answers; to ask it at once, run "backfill resume ${source}"`,
+    // What no waiting heals has an instruction of its own.
+    hint:
+      reason === 'credentials' && hint !== null
+        ? clean(hint)
+        : `it goes on by itself when it answers; to ask it at once, run "backfill resume ${source}"`,
+  }
+}
+
+function secretSentence({ secret }: StatusProblem, now: number): Sentence {
+  if (secret === undefined) return { message: 'a client secret ends soon', hint: null }
+  const { source, validUntil } = secret
+  const when = clockText(validUntil, now)
+  return {
+    message: `the client secret of ${source} ${validUntil <= now ? `ended at ${when}` : `ends at ${when}, in ${duration(validUntil - now)}`}`,
+    hint: `make a new one at the source and write it into .env; where ${source} is parked, run "backfill resume ${source}"`,
   }
 }
 

@@ -1,5 +1,5 @@
 /** Runs `backfill status`: opens queue.db for reading, asks the use case, prints. Must stay light: it is run by hand, by monitoring and by `watch`. */
-import { basename } from 'node:path'
+import { basename, join } from 'node:path'
 import { systemClock } from '../../clock/system-clock.js'
 import { ConfigError } from '../../domain/errors.js'
 import { partitionLabel } from '../../domain/partition.js'
@@ -55,7 +55,16 @@ async function ask(reading: StatusReading, queue: OpenQueue): Promise<StatusRepo
   const deadLimit = flags.dead ? deadListed : flags.json === true ? 100 : 50
   const { timezone } = reading.workspace
   const request: StatusRequest = { streams, filter, isEverything, timezone, deadLimit, runLimit: runsRead }
-  return status(request, { queue, budget: queue.budget, controls: queue.controls, clock: systemClock, isAlive })
+  const { readSecretEnds } = await import('../../source/token-file.js')
+  const secretEnds = () => readSecretEnds(join(reading.workspace.stateDirectory, 'tokens'))
+  return status(request, {
+    queue,
+    budget: queue.budget,
+    controls: queue.controls,
+    clock: systemClock,
+    isAlive,
+    secretEnds,
+  })
 }
 
 async function draw({ workspace, flags, streams }: StatusReading, report: StatusReport): Promise<readonly string[]> {
