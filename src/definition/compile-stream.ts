@@ -96,7 +96,8 @@ export function compileStream(
     incremental: compileIncremental(scope, spot, { draft, changes, columns: columns.columns }),
     windows: compileWindows(scope, spot, { draft, pagination }),
     match,
-    count: counts.rules,
+    // A total of rows says nothing about what they unfold into.
+    count: answer.unfold === undefined ? counts.rules : counts.rules.filter(({ request: own }) => own !== null),
     columns: columns.columns,
     key: columns.key,
     version: columns.version ?? incrementalColumn(draft, columns.columns),

@@ -28,7 +28,14 @@ export default defineSource({
   budget: {
     // Per application, whoever uses it [doc]; an application with an official role has more, which its answers say [measured].
     limits: ['2/second', '1200/hour'],
+    headers: { second: 'x-secondly-ratelimit-*', hour: 'x-hourly-ratelimit-*' },
     reserve: '5%',
+  },
+  // The secret itself ends after a while (`secret_valid_until`), and a new one must be made by hand [measured].
+  auth: { oauth2: { tokenUrl: '/oauth/token', clientId: '$FT_UID', clientSecret: '$FT_SECRET' } },
+  statuses: {
+    // A wall in front of the source answers with HTML now and then; a missing scope with JSON [measured].
+    403: [{ contentType: 'text/html', fate: 'retry' }, 'dead'],
   },
   dimensions: {
     campus_id: { rows: 'campuses.id', where: { active: true, public: true } },

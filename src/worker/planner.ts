@@ -90,6 +90,8 @@ export class Planner {
   readonly #made = new Map<string, Set<string>>()
   /** Names of streams whose tables moved since their followers were looked at. */
   readonly #moved = new Set<string>()
+  /** Streams of which a request that is not full waits for more rows. */
+  readonly #waiting = new Set<string>()
   #plannedAt = Number.NEGATIVE_INFINITY
   #running: Promise<number> | null = null
 
@@ -116,13 +118,13 @@ export class Planner {
   /** Looks at what follows streams that moved; not more often than every few seconds, unless `isLast`. */
   async planMoved({ isLast }: { readonly isLast: boolean }): Promise<number> {
     if (this.#running !== null) return await this.#running
-    if (this.#moved.size === 0) return 0
+    if (this.#moved.size + this.#waiting.size === 0) return 0
     if (!isLast && this.#deps.clock.monotonic() - this.#plannedAt < pauseMs) return 0
     const moved = new Set(this.#moved)
     this.#moved.clear()
     this.#running = this.#planWhere(({ selected: { source, stream } }) => {
       const parent = rowsOf(stream, source)?.dimension.stream
-      return parent !== undefined && moved.has(`${source.name}.${parent}`)
+      return (parent !== undefined && moved.has(`${source.name}.${parent}`)) || this.#waiting.has(nameOf(stream))
     }).finally(() => {
       this.#running = null
     })
@@ -157,6 +159,8 @@ export class Planner {
     })
     await this.#enqueue(selected, choice)
     noteMade(made, choice, stream)
+    if (choice.isWaiting) this.#waiting.add(nameOf(stream))
+    else this.#waiting.delete(nameOf(stream))
     const tasks = choice.plain.length + choice.old.length + choice.full.length
     const planAt = choice.isLeft ? clock.now() + soonMs : this.#nextLook(stream, report)
     const isFullOver = followed.fullBefore !== null && !report.due.some(({ reason }) => reason === 'full')
@@ -258,6 +262,8 @@ export interface Choice {
   readonly full: readonly Partition[]
   /** Something is due and was not made. */
   readonly isLeft: boolean
+  /** Some of that only waits until its request is full. */
+  readonly isWaiting: boolean
 }
 
 /** Which tasks are made for what is due: pure. Partitions with an open task are left out; many values share one. */
@@ -294,6 +300,7 @@ export function choose(
     plain: [...first.partitions, ...again.partitions],
     old: old.partitions,
     full: full.slice(0, fullRoom).map(fullWalkPartition),
+    isWaiting: first.isLeft || again.isLeft,
     isLeft:
       first.isLeft ||
       again.isLeft ||

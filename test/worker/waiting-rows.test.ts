@@ -22,7 +22,6 @@ async function family() {
       ...{ runId: 'r', streams: [], filter: {}, maxRuntimeMs: null, maxRequests: null, maxTasks: null, claim: null },
       ...{
         today: '2026-01-01',
-        timezone: 'UTC',
         concurrency: null,
         metricsIntervalMs: null,
         untilEmpty: false,
