@@ -1,8 +1,16 @@
 // Owns what a stream says about its walks: rows of another stream as partitions, windows, changes, filters. Checks that every name is there and that what belongs
 // together is given together.
 import type { JsonPath } from '../domain/json.js'
-import type { Column, Dimension, Pagination, RequestShape } from '../domain/source-model.js'
-import type { FanOut, FullWalk, Incremental, IncrementalPass, RowDimension, Windows } from '../domain/walk-model.js'
+import type { Column, Dimension, Pagination, RequestShape, Stream, TableName } from '../domain/source-model.js'
+import type {
+  FanOut,
+  FullWalk,
+  Incremental,
+  IncrementalPass,
+  RequiredRows,
+  RowDimension,
+  Windows,
+} from '../domain/walk-model.js'
 import { isGiven, refuse, requireName, type SourceScope, type Spot, spotAt, type StreamChanges } from './compilation.js'
 import { checkTemplates } from './compile-templates.js'
 import type { SourceDraft, StreamDraft } from './source-schema.js'
@@ -88,7 +96,7 @@ export function linkRows(
   })
   return Object.fromEntries(linked)
 }
-type LinkedStream = Pick<import('../domain/source-model.js').Stream, 'name' | 'table' | 'version' | 'columns' | 'incremental'>
+type LinkedStream = Pick<Stream, 'name' | 'table' | 'version' | 'columns' | 'incremental'>
 
 /** The time at which a row changed last: the version, where it is a time. */
 function changedColumn({ version, columns, incremental }: LinkedStream): string | null {
@@ -257,30 +265,65 @@ export function checkBackwards(scope: SourceScope, spot: Spot, pagination: Pagin
 
 // Filters --------------------------------------------------------------------------------------------------------------
 
-/** The request with the filters that backfill.yaml asks for; names that the source does not know, and empty values, are refused. */
+/** The request with the filters that backfill.yaml asks for, and the rows that those name; unknown names and empty values are refused. */
 export function applyFilters(
   scope: SourceScope,
   spot: Spot,
   given: { readonly draft: StreamDraft; readonly changes: StreamChanges; readonly request: RequestShape },
-): RequestShape {
+): { readonly request: RequestShape; readonly requires: readonly RequiredDraft[] } {
   const { draft, changes, request } = given
   const rules: FilterNames | undefined = draft.filters
   const wanted = Object.entries(changes.filter ?? {})
   checkOwnFilters(scope, spot, { rules, request })
-  if (wanted.length === 0 || scope.override === null) return request
+  if (wanted.length === 0 || scope.override === null) return { request, requires: [] }
   const at = spotAt(scope.override.spot, 'streams', String(spot.path[1]), 'filter')
   if (rules === undefined) {
-    refuse(scope.mistakes, at, { expected: 'no filter, because the definition names none', found: wanted.map(([name]) => `"${name}"`).join(', ') })
-    return request
+    const found = wanted.map(([name]) => `"${name}"`).join(', ')
+    refuse(scope.mistakes, at, { expected: 'no filter, because the definition names none', found })
+    return { request, requires: [] }
   }
   const query: Record<string, string> = { ...request.query }
   for (const [name, value] of wanted) {
     if (isKnownFilter(scope, spotAt(at, name), { name, rules })) query[paramOf(rules, name)] = value
-    if (value.trim() === '')
+    if (value.split(',').some((one) => one.trim() === ''))
       refuse(scope.mistakes, spotAt(at, name), { expected: 'a value: an empty filter is no filter', found: 'empty text' })
   }
   checkTemplates(scope, at, { templates: Object.fromEntries(wanted), mayUseCursor: false })
-  return { ...request, query }
+  return { request: { ...request, query }, requires: requiredRows(scope, spot, { rules, wanted }) }
+}
+
+/** Rows that a filter names, before their table is known. */
+export interface RequiredDraft {
+  readonly name: string
+  readonly values: readonly string[]
+  readonly stream: string
+  readonly column: string
+}
+
+function requiredRows(
+  scope: SourceScope,
+  spot: Spot,
+  { rules, wanted }: { readonly rules: FilterNames; readonly wanted: readonly (readonly [string, string])[] },
+): readonly RequiredDraft[] {
+  return wanted.flatMap(([name, value]) => {
+    const rows = rules.rows?.[name]
+    // What a template stands for is known only at the request.
+    if (rows === undefined || /[{$]/.test(value)) return []
+    const values = value.split(',').map((one) => one.trim())
+    return [{ name, values, ...readRows(scope, spotAt(spot, 'filters', 'rows', name), rows) }]
+  })
+}
+
+/** The rows with the table that they are in. */
+export function linkRequired(
+  drafts: readonly RequiredDraft[],
+  tables: ReadonlyMap<string, TableName>,
+): readonly RequiredRows[] {
+  return drafts.flatMap(({ name, values, stream, column }) => {
+    const table = tables.get(stream)
+    if (table === undefined) return []
+    return [{ name, values, dimension: { kind: 'rows', stream, table, column, changed: null, where: {}, only: [] } }]
+  })
 }
 
 function paramOf({ param = '{name}' }: FilterNames, name: string): string {

@@ -90,8 +90,13 @@ export const filters = z.strictObject(
     param: words('text with {name}, like "filter[{name}]"').optional(),
     names: valueList,
     ignored: valueList.optional(),
+    rows: z
+      .record(z.string(), words('stream.column, like users.id'), {
+        error: 'filters whose values are rows, like { user_id: users.id }',
+      })
+      .optional(),
   },
-  { error: '{ param: "filter[{name}]", names: [id, status] }' },
+  { error: '{ param: "filter[{name}]", names: [id, status], rows: { user_id: users.id } }' },
 )
 /** Filters with their values, in backfill.yaml. */
 export const filter = z.record(z.string(), scalar, { error: 'filters with their values, like { status: active }' })

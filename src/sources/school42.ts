@@ -286,6 +286,7 @@ export default defineSource({
           'future',
           'blackholed',
         ],
+        rows: { cursus_id: 'cursus.id', campus_id: 'campuses.id' },
       },
       key: 'id',
       version: 'updated_at',

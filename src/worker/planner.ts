@@ -3,6 +3,7 @@
  * task and when a stream is looked at again; knows no SQL. What it computes it computes from the database each time, so that nothing is lost with a process and
  * nothing is made twice: a partition with an open task is left alone.
  */
+import { ConfigError, ParentMissing } from '../domain/errors.js'
 import type { DuePartition, DueReport, Followed, FollowFound } from '../domain/follow.js'
 import { isWithinHours } from '../domain/hours.js'
 import { fullWalkPartition, isFullWalk, wholePartition } from '../domain/page-task.js'
@@ -12,18 +13,20 @@ import type { Clock, Destination, Log, Queue, StreamCounts } from '../domain/por
 import type { FollowQueue } from '../domain/follow.js'
 import type { SelectedStream } from '../domain/selection.js'
 import type { Stream } from '../domain/source-model.js'
-import { keepsWatermarks, singlePartitions } from './mark.js'
+import { keepsWatermarks, requireRows, singlePartitions } from './mark.js'
 
 export interface PlannerDeps {
   readonly queue: Queue
   readonly follows: FollowQueue
-  readonly destination: Pick<Destination, 'due'>
+  readonly destination: Pick<Destination, 'due' | 'strangers'>
   readonly clock: Clock
   readonly log: Log
   /** `YYYY-MM-DD` in the workspace's zone. */
   readonly today: string
   /** IANA zone of hours. */
   readonly timezone: string
+  /** A stream whose configuration names rows that are not there: nothing is asked for. */
+  readonly onRefused: (selected: SelectedStream, error: ConfigError) => void
 }
 
 /** Tables move with every flush: their followers are looked at this often at most. */
@@ -135,9 +138,29 @@ export class Planner {
     this.#plannedAt = this.#deps.clock.monotonic()
     let made = 0
     for (const one of await followedAmong(this.#streams, this.#deps.follows)) {
-      if (isWanted(one)) made += await this.#planStream(one)
+      if (isWanted(one) && (await this.#isConfigured(one))) made += await this.#planStream(one)
     }
     return made
+  }
+
+  /** The rows that backfill.yaml narrows the stream to must be there, once their table is filled. */
+  async #isConfigured({ selected }: FollowedStream): Promise<boolean> {
+    const { source, stream } = selected
+    const rows = rowsOf(stream, source)
+    if (rows === null || rows.dimension.only.length === 0) return true
+    const what = `"only" of dimension ${rows.name}`
+    try {
+      await requireRows({ ...rows.dimension, only: [] }, rows.dimension.only, {
+        source,
+        destination: this.#deps.destination,
+        what,
+      })
+      return true
+    } catch (error) {
+      if (error instanceof ConfigError) this.#deps.onRefused(selected, error)
+      else if (!(error instanceof ParentMissing)) throw error
+      return false
+    }
   }
 
   async #planStream({ selected, followed }: FollowedStream): Promise<number> {
