@@ -170,7 +170,7 @@ test('a column that is no key gives each of its values once, with their last cha
   const destination = await openDestination(database.config)
   const stream = childOf()
   await database.sql(`create table public.members (id bigint, user_id bigint, updated_at timestamptz);
-    insert into members values (1, 5, '2024-01-01 10:00Z'), (2, 5, '2024-01-01 12:00Z'), (3, null, now()), (4, 6, '2024-01-01 10:00Z')`)
+    insert into members values (1, 5, '2024-01-01 10:00Z'), (2, 5, '2024-01-01 12:00Z'), (3, null, now()), (4, 6, '2024-01-01 10:00Z'), (5, 6, null)`)
   await walked(stream, [{ user: '5', watermark: '11:00' }])
   const dimension = rowsOf('members', { column: 'user_id', changed: 'updated_at' })
   expect(summary(await destination.due(queryOf(stream, dimension)))).toEqual(['6 new', '5 changed'])

@@ -195,6 +195,31 @@ test.each(interleavings)('$name', async ({ first, second, left }) => {
   expect(await watermarks(stream)).toEqual(left)
 })
 
+test('one that an operator is setting back at the moment of the mark stays there', async () => {
+  const destination = await openDestination(database.config)
+  const stream = marksOf()
+  await walk(destination, { stream, users: ['1'], since: null, until: at(100) })
+  await walk(destination, { stream, users: ['2'], since: null, until: at(100) })
+  const operator = new pg.Client(database.config)
+  await operator.connect()
+  await operator.query('begin')
+  await operator.query(
+    `update backfill.watermark set watermark = '2024-01-01 00:00:20.007Z' where stream = $1 and partition like '%1%'`,
+    [stream.name],
+  )
+  await operator.query(
+    `update backfill.watermark set watermark = '2024-01-01 00:01:39.007Z' where stream = $1 and partition like '%2%'`,
+    [stream.name],
+  )
+  const ended = walk(destination, { stream, users: ['1', '2'], since: at(95), until: at(130) })
+  const waiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%backfill.watermark%'`
+  await expect.poll(() => database.sql(waiting)).toHaveLength(1)
+  await operator.query('commit')
+  await operator.end()
+  await ended
+  expect(await watermarks(stream)).toEqual({ 1: 20, 2: 130 })
+})
+
 test('a walk of changes says when it ended, and leaves what only a walk of everything knows', async () => {
   const destination = await openDestination(database.config)
   const stream = marksOf()
