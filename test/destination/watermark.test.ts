@@ -102,6 +102,17 @@ test('a value without a row is marked as walked, with no row', async () => {
   ])
 })
 
+test('a value that is longer than its column has no row, and is not cut to one that has', async () => {
+  const destination = await openDestination(database.config)
+  const stream = { ...marksOf(), columns: [column('id', 'bigint'), column('user_id', 'text')] }
+  await database.sql(`create table public.${stream.name} (id bigint primary key, user_id character varying(3))`)
+  await database.sql(`insert into public.${stream.name} values (1, 'abc')`)
+  await walk(destination, { stream, users: ['abc', 'abcd'], since: null, until: at(10) })
+  const rows = 'select rows::int from backfill.watermark where stream = $1 order by partition'
+  expect(await database.sql(rows, [stream.name])).toEqual([{ rows: 1 }, { rows: 0 }])
+  expect(await destination.actual(stream, { user_id: 'abcd,x' })).toMatchObject({ rows: 0 })
+})
+
 test('parents that are walked together keep a watermark each, and only those that the walk covers move', async () => {
   const destination = await openDestination(database.config)
   const stream = marksOf()
