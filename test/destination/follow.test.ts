@@ -60,7 +60,7 @@ async function makeUsers(name: string, more = ''): Promise<void> {
 test('a table that does not exist has no row', async () => {
   const destination = await openDestination(database.config)
   const dimension = rowsOf('nowhere')
-  expect(await destination.due(queryOf(childOf(), dimension))).toEqual({ due: [], nextAt: null })
+  expect(await destination.due(queryOf(childOf(), dimension))).toMatchObject({ due: [], nextAt: null })
   expect(await destination.values(dimension)).toEqual([])
   expect(await destination.strangers(dimension, ['1'], 5)).toEqual({ strangers: ['1'], known: [], rows: 0 })
 })
@@ -288,7 +288,7 @@ test('50,000 parents among 200,000 watermarks are judged in a moment', async () 
   const timed = async (query: DueQuery) => {
     const times: number[] = []
     let due: DueReport['due'] = []
-    for (let i = 0; i < 3; i += 1) {
+    for (let i = 0; i < 5; i += 1) {
       const begun = performance.now()
       due = (await destination.due(query)).due
       times.push(performance.now() - begun)
