@@ -11,7 +11,7 @@ import type {
   RowDimension,
   Windows,
 } from '../domain/walk-model.js'
-import { isGiven, refuse, requireName, type SourceScope, type Spot, spotAt, type StreamChanges } from './compilation.js'
+import { isGiven, refuse, requireName, type SourceScope, type Spot, type StreamChanges, spotAt } from './compilation.js'
 import { checkTemplates } from './compile-templates.js'
 import type { SourceDraft, StreamDraft } from './source-schema.js'
 import type { FilterNames, FullWalkDraft, IncrementalDraft } from './walk-schema.js'
@@ -43,7 +43,11 @@ export function forEachDimensions(
 }
 
 /** `users.id` as stream and column, each checked. */
-export function readRows(scope: RowsScope, spot: Spot, text: string): { readonly stream: string; readonly column: string } {
+export function readRows(
+  scope: RowsScope,
+  spot: Spot,
+  text: string,
+): { readonly stream: string; readonly column: string } {
   const dot = text.indexOf('.')
   const [stream, column] = dot === -1 ? [text, ''] : [text.slice(0, dot), text.slice(dot + 1)]
   if (column === '') refuse(scope.mistakes, spot, { expected: 'stream.column, like users.id', found: `"${text}"` })
@@ -78,9 +82,13 @@ function checkSameRows(
 ): void {
   const dimension = scope.dimensions[name]
   if (dimension === undefined) return
-  const known = dimension.kind === 'rows' ? `${dimension.stream}.${dimension.column}` : `a dimension of ${dimension.kind}`
+  const known =
+    dimension.kind === 'rows' ? `${dimension.stream}.${dimension.column}` : `a dimension of ${dimension.kind}`
   if (known === from) return
-  refuse(scope.mistakes, spot, { expected: `${known}, which "${name}" is elsewhere in this source`, found: `"${from}"` })
+  refuse(scope.mistakes, spot, {
+    expected: `${known}, which "${name}" is elsewhere in this source`,
+    found: `"${from}"`,
+  })
 }
 
 /** Puts in what needs the other streams: the table that the rows are in, and its column of change. */
@@ -158,7 +166,10 @@ export function compileIncremental(
     for (const key of ['overlap', 'fullWalk'] as const) {
       if (changes[key] !== undefined && scope.override !== null && !isGiven(at)) {
         const expected = 'a stream that is asked for its changes ("incremental" in its definition)'
-        refuse(scope.mistakes, spotAt(scope.override.spot, 'streams', String(spot.path[1]), key), { expected, found: 'another' })
+        refuse(scope.mistakes, spotAt(scope.override.spot, 'streams', String(spot.path[1]), key), {
+          expected,
+          found: 'another',
+        })
       }
     }
     return null
@@ -166,7 +177,8 @@ export function compileIncremental(
   const passes = passesOf(given).map((pass, index) =>
     compilePass(scope, 'passes' in given ? spotAt(at, 'passes', index) : at, { pass, columns }),
   )
-  if (passes.length === 0) refuse(scope.mistakes, spotAt(at, 'passes'), { expected: 'at least one pass', found: 'none' })
+  if (passes.length === 0)
+    refuse(scope.mistakes, spotAt(at, 'passes'), { expected: 'at least one pass', found: 'none' })
   return {
     passes,
     overlapMs: changes.overlap ?? given.overlap ?? defaultOverlapMs,
@@ -286,7 +298,10 @@ export function applyFilters(
   for (const [name, value] of wanted) {
     if (isKnownFilter(scope, spotAt(at, name), { name, rules })) query[paramOf(rules, name)] = value
     if (value.split(',').some((one) => one.trim() === ''))
-      refuse(scope.mistakes, spotAt(at, name), { expected: 'a value: an empty filter is no filter', found: 'empty text' })
+      refuse(scope.mistakes, spotAt(at, name), {
+        expected: 'a value: an empty filter is no filter',
+        found: 'empty text',
+      })
   }
   checkTemplates(scope, at, { templates: Object.fromEntries(wanted), mayUseCursor: false })
   return { request: { ...request, query }, requires: requiredRows(scope, spot, { rules, wanted }) }
@@ -336,7 +351,10 @@ function isKnownFilter(
   { name, rules }: { readonly name: string; readonly rules: FilterNames },
 ): boolean {
   if (rules.ignored?.includes(name) === true) {
-    refuse(scope.mistakes, spot, { expected: 'a filter that the source obeys', found: `"${name}", which it accepts and ignores` })
+    refuse(scope.mistakes, spot, {
+      expected: 'a filter that the source obeys',
+      found: `"${name}", which it accepts and ignores`,
+    })
     return false
   }
   return requireName(scope.mistakes, spot, { what: 'a filter of the source', value: name, known: rules.names })
@@ -355,7 +373,7 @@ function checkOwnFilters(
     const name = key.slice(before.length, key.length - after.length)
     const at = spotAt(spot, 'request', 'query', key)
     isKnownFilter(scope, at, { name, rules })
-    if (value.trim() === '') refuse(scope.mistakes, at, { expected: 'a value: an empty filter is no filter', found: 'empty text' })
+    if (value.trim() === '')
+      refuse(scope.mistakes, at, { expected: 'a value: an empty filter is no filter', found: 'empty text' })
   }
 }
-

@@ -6,7 +6,9 @@ import { hours } from './settings-schema.js'
 
 const parameter = words('the name of a parameter')
 const format = oneOf(['iso', 'seconds', 'milliseconds'])
-const where = z.record(z.string(), scalar, { error: 'columns with the value that each must hold, like { active: true }' })
+const where = z.record(z.string(), scalar, {
+  error: 'columns with the value that each must hold, like { active: true }',
+})
 
 /** Values from the rows of another stream. */
 export const rowsShape = {

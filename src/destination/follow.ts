@@ -59,7 +59,7 @@ export async function readDue(connection: Connection, query: DueQuery, clock: Pi
       due,
       nextAt: wait === null ? null : clock.now() + Math.ceil(wait),
       total,
-      oldest: oldest === null ? null : Math.floor(oldest),
+      oldest,
     }
   })
 }
@@ -111,7 +111,7 @@ function judged({ text, values }: Candidates, { everyMs, fullEveryMs }: DueQuery
     union all select 3, at, name, watermark from candidate where is_full
   ), next as (
     select extract(epoch from least(min(walked_at + ${every}) filter (where reason is null), min(full_at + ${full}) filter (where not is_full)) - now())::float8
-      * 1000 as wait_ms, count(*)::float8 as total, extract(epoch from min(coalesce(watermark, walked_at)))::float8 * 1000 as oldest from candidate
+      * 1000 as wait_ms, count(*)::float8 as total, floor(extract(epoch from min(coalesce(watermark, walked_at))) * 1000)::float8 as oldest from candidate
   )
   select n.wait_ms, n.total, n.oldest, d.* from next n, (
     select reason, array_agg(name order by watermark nulls first, at) as names,

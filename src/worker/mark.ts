@@ -78,9 +78,13 @@ export async function requirePartition({ source, stream, partition, destination 
   const [first = ''] = found.strangers
   const parent = `${source.name}.${dimension.stream}`
   if (found.rows === 0) throw stillEmpty(parent, `${name} "${first}"`)
-  throw new SourceRejected('unknown_partition', `ask for ${name} "${first}" found no such row in ${parent}${didYouMean(first, found.known)}`, {
-    hint: `${name} is one of ${listNames(found.known.slice(0, 20))}`,
-  })
+  throw new SourceRejected(
+    'unknown_partition',
+    `ask for ${name} "${first}" found no such row in ${parent}${didYouMean(first, found.known)}`,
+    {
+      hint: `${name} is one of ${listNames(found.known.slice(0, 20))}`,
+    },
+  )
 }
 
 /**
@@ -104,10 +108,14 @@ export async function requireRows(
   if (first === undefined) return
   const parent = `${source.name}.${dimension.stream}`
   if (rows === 0) throw stillEmpty(parent, what)
-  throw new ConfigError('unknown_value', `read ${what} found "${first}", which is no row of ${parent}${didYouMean(first, known)}`, {
-    hint: `it is one of ${listNames(known.slice(0, 20))}`,
-    context: { value: first },
-  })
+  throw new ConfigError(
+    'unknown_value',
+    `read ${what} found "${first}", which is no row of ${parent}${didYouMean(first, known)}`,
+    {
+      hint: `it is one of ${listNames(known.slice(0, 20))}`,
+      context: { value: first },
+    },
+  )
 }
 
 function stillEmpty(parent: string, what: string): ParentMissing {

@@ -4,13 +4,12 @@
  * nothing is made twice: a partition with an open task is left alone.
  */
 import { ConfigError, ParentMissing } from '../domain/errors.js'
-import type { DuePartition, DueReport, Followed, FollowFound } from '../domain/follow.js'
+import type { DuePartition, DueReport, Followed, FollowFound, FollowQueue } from '../domain/follow.js'
 import { isWithinHours } from '../domain/hours.js'
 import { fullWalkPartition, isFullWalk, wholePartition } from '../domain/page-task.js'
 import { type Partition, partitionKey } from '../domain/partition.js'
 import { restPartitions, rowsOf } from '../domain/plan.js'
 import type { Clock, Destination, Log, Queue, StreamCounts } from '../domain/ports.js'
-import type { FollowQueue } from '../domain/follow.js'
 import type { SelectedStream } from '../domain/selection.js'
 import type { Stream } from '../domain/source-model.js'
 import { keepsWatermarks, requireRows, singlePartitions } from './mark.js'
@@ -132,6 +131,20 @@ export class Planner {
       this.#running = null
     })
     return await this.#running
+  }
+
+  /** The end of a run: how fresh each stream is now, for `status`. A failure here costs the figures, not the run. */
+  async finish(): Promise<void> {
+    const { follows, clock, log } = this.#deps
+    for (const { selected, followed } of await followedAmong(this.#streams, follows)) {
+      const { source, stream } = selected
+      try {
+        const report = await this.#due(selected, followed)
+        await follows.planned({ source: source.name, stream: stream.name }, { found: foundOf(report, clock.now()) })
+      } catch (error) {
+        log('warn', 'freshness not noted', { stream: nameOf(stream), reason: String(error) })
+      }
+    }
   }
 
   async #planWhere(isWanted: (one: FollowedStream) => boolean): Promise<number> {
@@ -258,7 +271,8 @@ function runKey({ partition, reason }: Pick<DuePartition, 'partition' | 'reason'
 }
 
 function noteMade(made: Set<string>, { plain, old, full }: Choice, stream: Stream): void {
-  for (const partition of [...plain, ...old, ...full]) for (const single of singlePartitions(stream, partition)) made.add(partitionKey(single))
+  for (const partition of [...plain, ...old, ...full])
+    for (const single of singlePartitions(stream, partition)) made.add(partitionKey(single))
 }
 
 function joinReports(reports: readonly DueReport[]): DueReport {
@@ -304,7 +318,10 @@ export function choose(
   },
 ): Choice {
   const { stream, open, isFullTime, isParentOpen, room } = given
-  const openPlain = openKeys(stream, open.filter((partition) => !isFullWalk(partition)))
+  const openPlain = openKeys(
+    stream,
+    open.filter((partition) => !isFullWalk(partition)),
+  )
   const openFull = openKeys(stream, open.filter(isFullWalk))
   const closed = due
     .filter(({ reason }) => reason !== 'full')
@@ -312,10 +329,22 @@ export function choose(
   // New ones come first, then changed, then old ones: those that the run has no room for are the least urgent.
   const wanted = closed.slice(0, Math.max(0, room))
   // One that was never walked is walked whole anyway: those without a watermark share requests among themselves.
-  const first = groups(wanted.filter(({ watermark }) => watermark === null), stream, isParentOpen)
+  const first = groups(
+    wanted.filter(({ watermark }) => watermark === null),
+    stream,
+    isParentOpen,
+  )
   const known = wanted.filter(({ watermark }) => watermark !== null)
-  const again = groups(known.filter(({ reason }) => reason !== 'old'), stream, isParentOpen)
-  const old = groups(known.filter(({ reason }) => reason === 'old'), stream, false)
+  const again = groups(
+    known.filter(({ reason }) => reason !== 'old'),
+    stream,
+    isParentOpen,
+  )
+  const old = groups(
+    known.filter(({ reason }) => reason === 'old'),
+    stream,
+    false,
+  )
   const dueFull = due.filter(({ reason, partition }) => reason === 'full' && !openFull.has(partitionKey(partition)))
   const full = isFullTime ? groups(dueFull, stream, false).partitions : []
   const fullRoom = Math.max(0, mostFullWalks - open.filter(isFullWalk).length)
