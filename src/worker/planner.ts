@@ -48,9 +48,14 @@ export async function isPlanDue(
   const counts = await deps.queue.counts()
   const now = deps.clock.now()
   return followed.some(
-    ({ selected, followed: one }) =>
-      (one.planAt !== null && one.planAt <= now) || one.seen !== movementOf(selected, counts),
+    (one) => isTimeToLook(one, now) || one.followed.seen !== movementOf(one.selected, counts),
   )
+}
+
+/** Its moment has come, or a shorter rhythm was set since it was fixed. */
+function isTimeToLook({ selected: { stream }, followed: { planAt, found } }: FollowedStream, now: number): boolean {
+  if (planAt !== null && planAt <= now) return true
+  return stream.everyMs !== null && found !== null && found.at + stream.everyMs <= now
 }
 
 /** Those of the streams that follow others. */
@@ -112,8 +117,7 @@ export class Planner {
     const now = this.#deps.clock.now()
     const counts = await this.#deps.queue.counts()
     return await this.#planWhere(
-      ({ selected, followed }) =>
-        (followed.planAt !== null && followed.planAt <= now) || followed.seen !== movementOf(selected, counts),
+      (one) => isTimeToLook(one, now) || one.followed.seen !== movementOf(one.selected, counts),
     )
   }
 
