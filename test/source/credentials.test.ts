@@ -407,6 +407,19 @@ describe('credentials that are refused', () => {
     expect(api.asked).toHaveLength(2)
   })
 
+  it('are not asked about again by a walk that began before', async () => {
+    api.lastPage = 3
+    const client = run()
+    const old = client.walk(start({ readsAhead: false }))
+    await old.next()
+    await wait(7201)
+    api.answer = (_number, _request, response) => refuseClient(response)
+    const refusal = await errorOf(walk(client))
+    expect(api.asked).toHaveLength(2)
+    expect(await errorOf(old.next())).toBe(refusal)
+    expect(api.asked).toHaveLength(2)
+  })
+
   it('by a fresh token are refused after one renewal, and the next one asks for another token', async () => {
     api.before = (_page, response) => {
       refuseToken(response, `Token ${tokenOf(1)} ${tokenOf(2)} is blocked`)
@@ -421,6 +434,8 @@ describe('credentials that are refused', () => {
     })
     expect([api.asked.length, api.pages.length]).toEqual([2, 2])
     api.before = () => false
+    expect(idsOf(await walk(client))).toHaveLength(5)
+    expect(api.asked).toHaveLength(3)
     expect(idsOf(await walk(run()))).toHaveLength(5)
     expect(api.asked).toHaveLength(3)
   })
@@ -533,9 +548,9 @@ describe('a token endpoint', () => {
   })
 
   it('keeps the fates that the definition gives its data to them', async () => {
-    api.answer = (_number, _request, response) => response.writeHead(401).end()
-    const declared = streamOf({ pagination: numbered, settings: { pageSize: 10, statuses: { 401: 'retry' } } })
-    expect(await errorOf(pagesOf(run(), startOf(source(), declared)))).toBeInstanceOf(CredentialsRefused)
+    api.answer = (_number, _request, response) => response.writeHead(503).end()
+    const declared = streamOf({ pagination: numbered, settings: { pageSize: 10, statuses: { 503: 'dead' } } })
+    expect(await errorOf(pagesOf(run(), startOf(source(), declared)))).toBeInstanceOf(SourceUnavailable)
   })
 })
 
