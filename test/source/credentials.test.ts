@@ -2,12 +2,14 @@
 import { spawn } from 'node:child_process'
 import {
   chmodSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import type { ServerResponse } from 'node:http'
@@ -364,6 +366,19 @@ describe('the file of a token', () => {
     await walk(run())
     await walk(run())
     expect(api.asked).toHaveLength(2)
+  })
+
+  it('that a dead process was renewing is renewed by the next one', async () => {
+    await walk(run())
+    const lock = tokenFile().replace(/json$/, 'lock')
+    rmSync(tokenFile())
+    mkdirSync(lock)
+    const long = new Date(Date.now() - 60_000)
+    utimesSync(lock, long, long)
+    await walk(run())
+    expect(api.asked).toHaveLength(2)
+    expect(events.filter(({ event }) => event === 'source.token_file')).toEqual([])
+    expect(readdirSync(directory)).toHaveLength(1)
   })
 
   it('serves two processes that begin together with one token', { timeout: 30_000 }, async () => {
