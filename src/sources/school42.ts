@@ -117,7 +117,8 @@ export default defineSource({
       request: { path: '/v2/coalitions', query: oldestFirst },
       every: '1d',
       disposition: 'mirror',
-      prune: { confirm: 'later' },
+      // Its memberships go with it, by `on delete cascade`.
+      prune: { confirm: 'later', cascades: true },
       // Two may share a slug: only the id tells them apart [code].
       key: 'id',
       columns: {
@@ -210,7 +211,8 @@ export default defineSource({
       incremental: { ...changes, overlap: '5m', fullWalk: nightly },
       disposition: 'mirror',
       // Gone is who is in no campus any more and whom his own request does not find: one may leave one of two campuses.
-      prune: { confirm: { path: '/v2/users', many: { param: 'filter[id]', max: 100 } } },
+      // What names him goes with him: his tables refer to him with `on delete cascade`, and the source keeps nothing of him either.
+      prune: { confirm: { path: '/v2/users', many: { param: 'filter[id]', max: 100 } }, cascades: true },
       filters: {
         param: filterName,
         names: [
