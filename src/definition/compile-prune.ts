@@ -29,7 +29,10 @@ export function compilePrune(
     refuse(scope.mistakes, spotAt(at, 'path'), { expected: 'a path that begins with /', found: 'nothing' })
   }
   if (many !== undefined && key.length !== 1)
-    refuse(scope.mistakes, spotAt(at, 'many'), { expected: 'a request for each row, because the key has several columns', found: 'many' })
+    refuse(scope.mistakes, spotAt(at, 'many'), {
+      expected: 'a request for each row, because the key has several columns',
+      found: 'many',
+    })
   const names = { ...scope, dimensionNames: [...scope.dimensionNames, ...key] }
   const compiled = compileRequest(names, at, { request, mayUseCursor: false })
   return {

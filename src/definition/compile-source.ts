@@ -15,7 +15,7 @@ import { compileBudget } from './compile-budget.js'
 import { compileDimension, type DimensionChanges } from './compile-dimensions.js'
 import { type CompiledStream, compileStream, requestHash } from './compile-stream.js'
 import { checkTemplate, checkTemplates } from './compile-templates.js'
-import { forEachDimensions, linkRows } from './compile-walks.js'
+import { forEachDimensions, linkRequired, linkRows } from './compile-walks.js'
 import type { DefinitionDocument, Mistakes } from './document.js'
 import { checkConfig, type OwnConfig, readConfig } from './own-config.js'
 import { parkRules, type SettingsLayer, type SourceLayer } from './settings.js'
@@ -235,12 +235,13 @@ function linkStreams(
   source: Pick<Source, 'baseUrl' | 'config'>,
 ): Readonly<Record<string, Stream>> {
   const tables = new Map(compiled.map(({ stream }) => [stream.name, stream.table]))
-  const linked = compiled.map(({ stream, references }): readonly [string, Stream] => {
+  const linked = compiled.map(({ stream, references, requires }): readonly [string, Stream] => {
     const resolved = references.map(({ stream: target, ...reference }) => ({
       ...reference,
       table: tables.get(target) ?? stream.table,
     }))
-    return [stream.name, { ...stream, references: resolved, requestHash: requestHash(stream, source) }]
+    const required = requires.length === 0 ? {} : { requires: linkRequired(requires, tables) }
+    return [stream.name, { ...stream, references: resolved, ...required, requestHash: requestHash(stream, source) }]
   })
   return Object.fromEntries(linked)
 }

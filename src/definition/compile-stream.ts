@@ -31,6 +31,7 @@ import {
   compileMatch,
   compileWindows,
   incrementalColumn,
+  type RequiredDraft,
 } from './compile-walks.js'
 import { mergeLayers, streamSettings } from './settings.js'
 import type { AnswerDraft, PaginateDraft, StreamDraft } from './source-schema.js'
@@ -48,6 +49,8 @@ export interface CompiledStream {
   /** Without references and hash: those need the source's other streams. */
   readonly stream: Stream
   readonly references: readonly DraftReference[]
+  /** Rows that its filters name. */
+  readonly requires: readonly RequiredDraft[]
 }
 
 /** A stream at its place in the definition; `name` is its key there. */
@@ -64,7 +67,8 @@ export function compileStream(
   )
   checkBackwards(scope, spot, pagination)
   const asked = compileStreamRequest(scope, spot, { draft, mayUseCursor: pagination.kind === 'cursor' })
-  const request = { ...asked, request: applyFilters(scope, spot, { draft, changes, request: asked.request }) }
+  const filtered = applyFilters(scope, spot, { draft, changes, request: asked.request })
+  const request = { ...asked, request: filtered.request }
   const columns = compileColumns(scope, spot, draft)
   const fanOut = compileFanOut(scope, spot, draft)
   const match = compileMatch(scope, spot, { draft, columns: columns.columns })
@@ -111,7 +115,8 @@ export function compileStream(
     requestHash: '',
   }
   const streamsSpot: Spot = { document: scope.document, path: ['streams'] }
-  return { stream, references: compileReferences(scope, spot, { references: draft.references ?? {}, streamsSpot }) }
+  const references = compileReferences(scope, spot, { references: draft.references ?? {}, streamsSpot })
+  return { stream, references, requires: filtered.requires }
 }
 
 function namesOnly(template: string, dimensions: readonly string[], all: readonly string[]): boolean {

@@ -1,9 +1,17 @@
 // Owns what a stream says about its walks: rows of another stream as partitions, windows, changes, filters. Checks that every name is there and that what belongs
 // together is given together.
 import type { JsonPath } from '../domain/json.js'
-import type { Column, Dimension, Pagination, RequestShape } from '../domain/source-model.js'
-import type { FanOut, FullWalk, Incremental, IncrementalPass, RowDimension, Windows } from '../domain/walk-model.js'
-import { isGiven, refuse, requireName, type SourceScope, type Spot, spotAt, type StreamChanges } from './compilation.js'
+import type { Column, Dimension, Pagination, RequestShape, Stream, TableName } from '../domain/source-model.js'
+import type {
+  FanOut,
+  FullWalk,
+  Incremental,
+  IncrementalPass,
+  RequiredRows,
+  RowDimension,
+  Windows,
+} from '../domain/walk-model.js'
+import { isGiven, refuse, requireName, type SourceScope, type Spot, type StreamChanges, spotAt } from './compilation.js'
 import { checkTemplates } from './compile-templates.js'
 import type { SourceDraft, StreamDraft } from './source-schema.js'
 import type { FilterNames, FullWalkDraft, IncrementalDraft } from './walk-schema.js'
@@ -35,7 +43,11 @@ export function forEachDimensions(
 }
 
 /** `users.id` as stream and column, each checked. */
-export function readRows(scope: RowsScope, spot: Spot, text: string): { readonly stream: string; readonly column: string } {
+export function readRows(
+  scope: RowsScope,
+  spot: Spot,
+  text: string,
+): { readonly stream: string; readonly column: string } {
   const dot = text.indexOf('.')
   const [stream, column] = dot === -1 ? [text, ''] : [text.slice(0, dot), text.slice(dot + 1)]
   if (column === '') refuse(scope.mistakes, spot, { expected: 'stream.column, like users.id', found: `"${text}"` })
@@ -70,9 +82,13 @@ function checkSameRows(
 ): void {
   const dimension = scope.dimensions[name]
   if (dimension === undefined) return
-  const known = dimension.kind === 'rows' ? `${dimension.stream}.${dimension.column}` : `a dimension of ${dimension.kind}`
+  const known =
+    dimension.kind === 'rows' ? `${dimension.stream}.${dimension.column}` : `a dimension of ${dimension.kind}`
   if (known === from) return
-  refuse(scope.mistakes, spot, { expected: `${known}, which "${name}" is elsewhere in this source`, found: `"${from}"` })
+  refuse(scope.mistakes, spot, {
+    expected: `${known}, which "${name}" is elsewhere in this source`,
+    found: `"${from}"`,
+  })
 }
 
 /** Puts in what needs the other streams: the table that the rows are in, and its column of change. */
@@ -88,7 +104,7 @@ export function linkRows(
   })
   return Object.fromEntries(linked)
 }
-type LinkedStream = Pick<import('../domain/source-model.js').Stream, 'name' | 'table' | 'version' | 'columns' | 'incremental'>
+type LinkedStream = Pick<Stream, 'name' | 'table' | 'version' | 'columns' | 'incremental'>
 
 /** The time at which a row changed last: the version, where it is a time. */
 function changedColumn({ version, columns, incremental }: LinkedStream): string | null {
@@ -150,7 +166,10 @@ export function compileIncremental(
     for (const key of ['overlap', 'fullWalk'] as const) {
       if (changes[key] !== undefined && scope.override !== null && !isGiven(at)) {
         const expected = 'a stream that is asked for its changes ("incremental" in its definition)'
-        refuse(scope.mistakes, spotAt(scope.override.spot, 'streams', String(spot.path[1]), key), { expected, found: 'another' })
+        refuse(scope.mistakes, spotAt(scope.override.spot, 'streams', String(spot.path[1]), key), {
+          expected,
+          found: 'another',
+        })
       }
     }
     return null
@@ -158,7 +177,8 @@ export function compileIncremental(
   const passes = passesOf(given).map((pass, index) =>
     compilePass(scope, 'passes' in given ? spotAt(at, 'passes', index) : at, { pass, columns }),
   )
-  if (passes.length === 0) refuse(scope.mistakes, spotAt(at, 'passes'), { expected: 'at least one pass', found: 'none' })
+  if (passes.length === 0)
+    refuse(scope.mistakes, spotAt(at, 'passes'), { expected: 'at least one pass', found: 'none' })
   return {
     passes,
     overlapMs: changes.overlap ?? given.overlap ?? defaultOverlapMs,
@@ -257,30 +277,68 @@ export function checkBackwards(scope: SourceScope, spot: Spot, pagination: Pagin
 
 // Filters --------------------------------------------------------------------------------------------------------------
 
-/** The request with the filters that backfill.yaml asks for; names that the source does not know, and empty values, are refused. */
+/** The request with the filters that backfill.yaml asks for, and the rows that those name; unknown names and empty values are refused. */
 export function applyFilters(
   scope: SourceScope,
   spot: Spot,
   given: { readonly draft: StreamDraft; readonly changes: StreamChanges; readonly request: RequestShape },
-): RequestShape {
+): { readonly request: RequestShape; readonly requires: readonly RequiredDraft[] } {
   const { draft, changes, request } = given
   const rules: FilterNames | undefined = draft.filters
   const wanted = Object.entries(changes.filter ?? {})
   checkOwnFilters(scope, spot, { rules, request })
-  if (wanted.length === 0 || scope.override === null) return request
+  if (wanted.length === 0 || scope.override === null) return { request, requires: [] }
   const at = spotAt(scope.override.spot, 'streams', String(spot.path[1]), 'filter')
   if (rules === undefined) {
-    refuse(scope.mistakes, at, { expected: 'no filter, because the definition names none', found: wanted.map(([name]) => `"${name}"`).join(', ') })
-    return request
+    const found = wanted.map(([name]) => `"${name}"`).join(', ')
+    refuse(scope.mistakes, at, { expected: 'no filter, because the definition names none', found })
+    return { request, requires: [] }
   }
   const query: Record<string, string> = { ...request.query }
   for (const [name, value] of wanted) {
     if (isKnownFilter(scope, spotAt(at, name), { name, rules })) query[paramOf(rules, name)] = value
-    if (value.trim() === '')
-      refuse(scope.mistakes, spotAt(at, name), { expected: 'a value: an empty filter is no filter', found: 'empty text' })
+    if (value.split(',').some((one) => one.trim() === ''))
+      refuse(scope.mistakes, spotAt(at, name), {
+        expected: 'a value: an empty filter is no filter',
+        found: 'empty text',
+      })
   }
   checkTemplates(scope, at, { templates: Object.fromEntries(wanted), mayUseCursor: false })
-  return { ...request, query }
+  return { request: { ...request, query }, requires: requiredRows(scope, spot, { rules, wanted }) }
+}
+
+/** Rows that a filter names, before their table is known. */
+export interface RequiredDraft {
+  readonly name: string
+  readonly values: readonly string[]
+  readonly stream: string
+  readonly column: string
+}
+
+function requiredRows(
+  scope: SourceScope,
+  spot: Spot,
+  { rules, wanted }: { readonly rules: FilterNames; readonly wanted: readonly (readonly [string, string])[] },
+): readonly RequiredDraft[] {
+  return wanted.flatMap(([name, value]) => {
+    const rows = rules.rows?.[name]
+    // What a template stands for is known only at the request.
+    if (rows === undefined || /[{$]/.test(value)) return []
+    const values = value.split(',').map((one) => one.trim())
+    return [{ name, values, ...readRows(scope, spotAt(spot, 'filters', 'rows', name), rows) }]
+  })
+}
+
+/** The rows with the table that they are in. */
+export function linkRequired(
+  drafts: readonly RequiredDraft[],
+  tables: ReadonlyMap<string, TableName>,
+): readonly RequiredRows[] {
+  return drafts.flatMap(({ name, values, stream, column }) => {
+    const table = tables.get(stream)
+    if (table === undefined) return []
+    return [{ name, values, dimension: { kind: 'rows', stream, table, column, changed: null, where: {}, only: [] } }]
+  })
 }
 
 function paramOf({ param = '{name}' }: FilterNames, name: string): string {
@@ -293,7 +351,10 @@ function isKnownFilter(
   { name, rules }: { readonly name: string; readonly rules: FilterNames },
 ): boolean {
   if (rules.ignored?.includes(name) === true) {
-    refuse(scope.mistakes, spot, { expected: 'a filter that the source obeys', found: `"${name}", which it accepts and ignores` })
+    refuse(scope.mistakes, spot, {
+      expected: 'a filter that the source obeys',
+      found: `"${name}", which it accepts and ignores`,
+    })
     return false
   }
   return requireName(scope.mistakes, spot, { what: 'a filter of the source', value: name, known: rules.names })
@@ -312,7 +373,7 @@ function checkOwnFilters(
     const name = key.slice(before.length, key.length - after.length)
     const at = spotAt(spot, 'request', 'query', key)
     isKnownFilter(scope, at, { name, rules })
-    if (value.trim() === '') refuse(scope.mistakes, at, { expected: 'a value: an empty filter is no filter', found: 'empty text' })
+    if (value.trim() === '')
+      refuse(scope.mistakes, at, { expected: 'a value: an empty filter is no filter', found: 'empty text' })
   }
 }
-

@@ -234,7 +234,11 @@ export const streamOverrides = {
   unstorableText: oneOf(['hold', 'strip']).optional(),
 }
 /** Stream keys that only backfill.yaml has. */
-export const streamChangesShape = { filter: filter.optional(), overlap: overlap.optional(), fullWalk: fullWalk.optional() }
+export const streamChangesShape = {
+  filter: filter.optional(),
+  overlap: overlap.optional(),
+  fullWalk: fullWalk.optional(),
+}
 const referenceExpected = 'stream.column, like users.id, or { to: users.id, missing_parent: reject }'
 const reference = z.union(
   [

@@ -6,7 +6,9 @@ import { hours } from './settings-schema.js'
 
 const parameter = words('the name of a parameter')
 const format = oneOf(['iso', 'seconds', 'milliseconds'])
-const where = z.record(z.string(), scalar, { error: 'columns with the value that each must hold, like { active: true }' })
+const where = z.record(z.string(), scalar, {
+  error: 'columns with the value that each must hold, like { active: true }',
+})
 
 /** Values from the rows of another stream. */
 export const rowsShape = {
@@ -90,8 +92,13 @@ export const filters = z.strictObject(
     param: words('text with {name}, like "filter[{name}]"').optional(),
     names: valueList,
     ignored: valueList.optional(),
+    rows: z
+      .record(z.string(), words('stream.column, like users.id'), {
+        error: 'filters whose values are rows, like { user_id: users.id }',
+      })
+      .optional(),
   },
-  { error: '{ param: "filter[{name}]", names: [id, status] }' },
+  { error: '{ param: "filter[{name}]", names: [id, status], rows: { user_id: users.id } }' },
 )
 /** Filters with their values, in backfill.yaml. */
 export const filter = z.record(z.string(), scalar, { error: 'filters with their values, like { status: active }' })

@@ -59,7 +59,7 @@ export async function readDue(connection: Connection, query: DueQuery, clock: Pi
       due,
       nextAt: wait === null ? null : clock.now() + Math.ceil(wait),
       total,
-      oldest: oldest === null ? null : Math.floor(oldest),
+      oldest,
     }
   })
 }
@@ -89,7 +89,7 @@ async function rowsOfTable(connection: Connection, { stream, rest, rows }: DueQu
   // The session is in UTC: a date and a timestamp without a zone are read so.
   const change = changed === null ? 'null::timestamptz' : `p.${quoteName(changed)}::timestamptz`
   const [changedAt, grouped] = isUnique ? [change, ''] : [`max(${change})`, ' group by 1']
-  // Of 50,000 values these two cost 60 ms less than an aggregate and to_json.
+  // An aggregate and to_json were measured at 50 ms each for 50,000 values.
   const json = isPlain ? `'"' || p.name || '"'` : 'to_json(p.name)::text'
   const text = `select p.at, p.name, p.changed_at, w.watermark, w.walked_at, w.full_at
     from (select ${column} as at, ${column}::text as name, ${changedAt} as changed_at${counted.from}${grouped}) p
@@ -97,10 +97,7 @@ async function rowsOfTable(connection: Connection, { stream, rest, rows }: DueQu
   return { text, values }
 }
 
-/**
- * One row for each reason: that is a tenth of the time that a row for each of 50,000 partitions takes to be read. The last one says only how long until the
- * next is due.
- */
+/** One row for each reason, with arrays of its partitions: there may be 50,000. The last row says only how long until the next is due. */
 function judged({ text, values }: Candidates, { everyMs, fullEveryMs }: DueQuery): Candidates {
   const [every, full] = [values.length + 1, values.length + 2].map(
     (at) => `($${at}::float8 * interval '1 millisecond')`,
@@ -114,7 +111,7 @@ function judged({ text, values }: Candidates, { everyMs, fullEveryMs }: DueQuery
     union all select 3, at, name, watermark from candidate where is_full
   ), next as (
     select extract(epoch from least(min(walked_at + ${every}) filter (where reason is null), min(full_at + ${full}) filter (where not is_full)) - now())::float8
-      * 1000 as wait_ms, count(*)::float8 as total, extract(epoch from min(coalesce(watermark, walked_at)))::float8 * 1000 as oldest from candidate
+      * 1000 as wait_ms, count(*)::float8 as total, floor(extract(epoch from min(coalesce(watermark, walked_at))) * 1000)::float8 as oldest from candidate
   )
   select n.wait_ms, n.total, n.oldest, d.* from next n, (
     select reason, array_agg(name order by watermark nulls first, at) as names,

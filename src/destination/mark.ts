@@ -16,7 +16,7 @@ import { bareType } from './partition-sql.js'
 
 /**
  * After a walk of everything. The watermark never goes back; `rows` of one that was not counted is not known. In the order of the key, so that two batches with
- * partitions in common wait for one another.
+ * partitions in common wait for one another; where they do not, the flush is repeated.
  */
 const markFull = {
   name: 'backfill_mark_full',
@@ -36,13 +36,9 @@ on conflict (source, stream, partition) do update set watermark = greatest(w.wat
 const markChanges = {
   name: 'backfill_mark_changes',
   text: `
-with marked as (
-  select w.ctid as place from backfill.watermark w join backfill.ledger l on (l.source, l.stream) = (w.source, w.stream)
-  where l.task = $1::uuid and w.partition = any($2::text[]) order by w.partition for update of w
-)
 update backfill.watermark w set watermark = case when w.watermark >= $3::timestamptz then greatest(w.watermark, $4::timestamptz) else w.watermark end,
-  walked_at = greatest(w.walked_at, now()), proof = $5, task = $1::uuid
-from marked m where w.ctid = m.place`,
+  walked_at = greatest(w.walked_at, now()), proof = $5, task = l.task
+from backfill.ledger l where l.task = $1::uuid and w.source = l.source and w.stream = l.stream and w.partition = any($2::text[])`,
 }
 
 /** True where the flush ends a walk that moves watermarks. What contradicts the source's own count is no walk to go on from. */

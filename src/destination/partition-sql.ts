@@ -29,7 +29,7 @@ export function withValue(whole: string, name: string, value: string): string {
 }
 
 /** The values that a partition has of a dimension: several where many are asked for at a time. */
-export function valuesOf(stream: Pick<Stream, 'fanOut'>, partition: Partition, name: string): readonly string[] {
+function valuesOf(stream: Pick<Stream, 'fanOut'>, partition: Partition, name: string): readonly string[] {
   const value = partition[name]
   if (value === undefined) return []
   return isMany(stream, name) ? value.split(',') : [value]

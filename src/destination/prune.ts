@@ -59,14 +59,17 @@ export async function readMissing(connection: Connection, search: Search): Promi
     const { agreed, waitsFor, mayConfirmAgain } = moments
     const cascades = await readCascades(connection, search.layout)
     if (moments.since === null || waitsFor.length > 0) {
-      return { rows: 0, missing: 0, confirmed: 0, agreed, waitsFor, cascades, mayConfirmAgain: false }
+      return { ...nothingMissing, agreed, waitsFor, cascades, mayConfirmAgain: false }
     }
     const text = pruneStatements(search.layout, []).count
     type Counted = { rows: string; missing: string; confirmed: string }
     const counted = (await connection.query<Counted>({ text }, scopeValues(search, moments))).rows[0]
     const [rows, missing, confirmed] = [counted?.rows, counted?.missing, counted?.confirmed].map(Number)
+    const isSmallPart = isPartOfMany(search.layout)
+    const whole = isSmallPart ? await readWhole(connection, search.layout) : { rows: rows ?? 0, recent: 0 }
     return {
-      rows: rows ?? 0,
+      ...whole,
+      isSmallPart,
       missing: missing ?? 0,
       confirmed: confirmed ?? 0,
       agreed,
@@ -75,6 +78,29 @@ export async function readMissing(connection: Connection, search: Search): Promi
       mayConfirmAgain,
     }
   })
+}
+
+const nothingMissing = { rows: 0, recent: 0, isSmallPart: false, missing: 0, confirmed: 0 }
+
+/** A stream that fans out over the rows of another: its walks are small, and a share of their rows is soon a row. */
+function isPartOfMany(layout: Layout): boolean {
+  const { fanOut, prune } = layout.stream
+  return fanOut !== null && typeof prune.confirm !== 'string' && scopeColumns(layout) !== null
+}
+
+/** Beyond this a table's size is estimated. */
+const countedUpTo = 100_000
+
+/** Rows of the whole table, and those that went within a day and were not put back. */
+async function readWhole(
+  connection: Connection,
+  { stream, table, oid }: Layout,
+): Promise<{ readonly rows: number; readonly recent: number }> {
+  const text = `select case when c.reltuples > ${countedUpTo} then c.reltuples::float8 else (select count(*) from ${quoteTable(table)}) end as rows,
+      (select count(*) from backfill.pruned p where p.source = $2 and p.stream = $3 and p.pruned_at > now() - interval '1 day' and p.restored_at is null) as recent
+    from pg_class c where c.oid = $1::oid`
+  const answer = await connection.query<{ rows: string; recent: string }>({ text }, [oid, stream.source, stream.name])
+  return { rows: Number(answer.rows[0]?.rows ?? 0), recent: Number(answer.rows[0]?.recent ?? 0) }
 }
 
 export async function readUnconfirmed(

@@ -104,7 +104,10 @@ export interface FollowQueue {
   ): Promise<void>
   followed(): Promise<readonly Followed[]>
   planned(stream: { readonly source: string; readonly stream: string }, plan: FollowPlan): Promise<void>
+  /** When the partition finished that was finished longest ago, Unix ms; null: none was. */
+  oldestDone(stream: { readonly source: string; readonly stream: string }): Promise<number | null>
   /** Partitions of the stream's open tasks. */
   openPartitions(stream: { readonly source: string; readonly stream: string }): Promise<readonly Partition[]>
 }
-export type FollowPlan = Pick<Followed, 'planAt' | 'seen' | 'found' | 'fullBefore'>
+/** What is left out stays as it is. */
+export type FollowPlan = Partial<Pick<Followed, 'planAt' | 'seen' | 'found' | 'fullBefore'>>

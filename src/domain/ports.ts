@@ -1,12 +1,12 @@
 import type { ControlName, ControlState, Parking, ParkRules, Pause } from './controls.js'
+import type { FollowDestination, Mark } from './follow.js'
 import type { HeldCount, HeldNote, HeldRetried, HeldSelection } from './held.js'
 import type { Json } from './json.js'
 import type { SplitPage } from './page-task.js'
 import type { Partition, PartitionFilter } from './partition.js'
-import type { FollowDestination, Mark } from './follow.js'
-import type { RowDimension } from './walk-model.js'
 import type { BudgetRules, Quota, Source, Stream, TableName } from './source-model.js'
 import type { Lease, Outcome, Progress, Proof, Task, TaskState, Totals } from './task.js'
+import type { RowDimension } from './walk-model.js'
 
 // Time and log ---------------------------------------------------------------------------------------------------------
 
@@ -403,9 +403,7 @@ export interface SourceClient {
   /** Pages from the cursor to the end, one request ahead of the consumer. @throws the errors of DESIGN.md §6, classified. */
   walk(start: WalkStart): AsyncIterableIterator<Page>
   /** Asks for the count of a partition, by the finest rule that gives an exact one; null where the source has none. */
-  count(
-    start: QuestionStart,
-  ): Promise<{ readonly count: SourceCount | null; readonly requests: number }>
+  count(start: QuestionStart): Promise<{ readonly count: SourceCount | null; readonly requests: number }>
   /**
    * Asks whether rows are still there, by the stream's confirming request: an answer for each key, in their order. At most {@link ConfirmRequest.many} keys, or one.
    * @throws as {@link walk}; ConfigError where the stream has no such request.
@@ -511,8 +509,12 @@ export interface PruneScope {
 }
 /** Rows in scope that no walk has brought since the task's walk began. */
 export interface Missing {
-  /** Rows of the table in scope, missing ones too. */
+  /** Rows that the share of {@link PruneRules} is of: those in scope, missing ones too; where the scope is one of very many, those of the whole table. */
   readonly rows: number
+  /** Rows that went within the last day, where the scope is one of very many: together they may be too many, too. */
+  readonly recent: number
+  /** The scope is one of very many small ones, and each row is asked about before it goes: an empty one is nothing special. */
+  readonly isSmallPart: boolean
   readonly missing: number
   /** Of the missing ones: those that a walk before, or a request of their own, did not find either. */
   readonly confirmed: number

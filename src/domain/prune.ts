@@ -2,7 +2,7 @@
 
 import type { Partition } from './partition.js'
 import { restPartitions, rowsOf } from './plan.js'
-import type { PruneScope } from './ports.js'
+import type { Missing, PruneScope } from './ports.js'
 import type { PruneRules, Source, Stream, TableName } from './source-model.js'
 
 /** True where the end of a proven walk deletes what the source no longer has. */
@@ -25,13 +25,13 @@ export function pruneScope(
   return { partition, partitions, rows: rowsOf(stream, source), referrers }
 }
 
-/** True where so many missing rows need an operator: more than the rules let go, and more than was agreed to. */
+/** True where so many missing rows need an operator: more than the rules let go (with those of the last day), and more than was agreed to. */
 export function isTooMany(
   { most }: Pick<PruneRules, 'most'>,
-  { rows, missing, agreed }: { readonly rows: number; readonly missing: number; readonly agreed: number },
+  { rows, recent, missing, agreed }: Pick<Missing, 'rows' | 'recent' | 'missing' | 'agreed'>,
 ): boolean {
-  const allowed = 'rows' in most ? most.rows : most.share * rows
-  return missing > Math.max(allowed, agreed)
+  const allowed = 'rows' in most ? most.rows : most.share * (rows + recent)
+  return missing + recent > allowed && missing > agreed
 }
 
 function isSameTable(a: TableName, b: TableName): boolean {

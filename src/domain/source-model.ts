@@ -1,7 +1,7 @@
 import type { Auth } from './auth.js'
 import type { ParkRules } from './controls.js'
 import type { Json, JsonPath } from './json.js'
-import type { Backwards, FanOut, Incremental, RowDimension, Windows } from './walk-model.js'
+import type { Backwards, FanOut, Incremental, RequiredRows, RowDimension, Windows } from './walk-model.js'
 
 /**
  * The canonical form of a source: plain, frozen, JSON-serialisable data, made from YAML or TypeScript by `src/definition`.
@@ -127,6 +127,8 @@ export interface Stream {
    * of its value, both ends included.
    */
   readonly match: Readonly<Record<string, string>>
+  /** Rows that backfill.yaml's filters name, looked for before a request is spent; absent: none. */
+  readonly requires?: readonly RequiredRows[]
   readonly count: readonly CountRule[]
   /** `null`: the existing table's columns, each from the field of its name; a missing table gets key, dimensions and `record jsonb`. */
   readonly columns: readonly Column[] | null

@@ -20,6 +20,14 @@ export interface RowDimension {
   readonly only: readonly string[]
 }
 
+/** Values of a filter that must be rows of another stream: a value that is none would bring nothing, or everything. */
+export interface RequiredRows {
+  /** Of the filter. */
+  readonly name: string
+  readonly values: readonly string[]
+  readonly dimension: RowDimension
+}
+
 /** The dimension of a stream whose values are rows of another stream. */
 export interface FanOut {
   readonly dimension: string

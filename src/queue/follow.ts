@@ -13,8 +13,10 @@ const followList = `select name, value from meta where name >= 'follow ' and nam
 const openPartitions = `
   select partition from task where stream = ? and is_current = 1 and (state = 'ready' or state = 'leased' or state = 'dead')`
 
+const oldestDone = `select min(finished_at) from task where stream = ? and is_current = 1 and state = 'done'`
+
 /** Statements for the test that looks at their plans. */
-export const followStatements = { followGet, followList }
+export const followStatements = { followGet, oldestDone }
 
 type Kept = Omit<Followed, 'source' | 'stream'>
 const nothingKept: Kept = { isAll: false, planAt: 0, seen: '', fullBefore: null, found: null }
@@ -49,6 +51,11 @@ export function writePlan(store: Store, name: StreamName, plan: FollowPlan): voi
 export function readOpenPartitions(store: Store, names: Names, name: StreamName): readonly Partition[] {
   const stream = names.streamNumber(name)
   return stream === null ? [] : (store.sql(openPartitions).pluck().all(stream) as string[]).map(parsePartitionKey)
+}
+
+export function readOldestDone(store: Store, names: Names, name: StreamName): number | null {
+  const stream = names.streamNumber(name)
+  return stream === null ? null : (store.sql(oldestDone).pluck().get(stream) as number | null)
 }
 
 function keyOf({ source, stream }: StreamName): string {

@@ -13,7 +13,7 @@ import { readCounts, readNextDueAt } from './counts.js'
 import { createDayOf } from './day.js'
 import { readDismissal, readDismissals } from './dismissals.js'
 import { beginBackfill, dueRounds, enqueueTasks, finishPlanning } from './enqueue.js'
-import { follow, readFollowed, readOpenPartitions, writePlan } from './follow.js'
+import { follow, readFollowed, readOldestDone, readOpenPartitions, writePlan } from './follow.js'
 import { readHeldNote, writeHeldNote } from './held-note.js'
 import { bindDatabase, queueId, readMeta, writeMeta } from './meta.js'
 import { createNames } from './names.js'
@@ -139,6 +139,7 @@ function createQueue(store: Store, options: QueueOptions): Omit<OpenQueue, 'id' 
       follow: async (name, how) => store.write(() => follow(store, name, how)),
       followed: async () => store.read(() => readFollowed(store)),
       planned: async (name, plan) => store.write(() => writePlan(store, name, plan)),
+      oldestDone: async (name) => store.read(() => readOldestDone(store, names, name)),
       openPartitions: async (name) => store.read(() => readOpenPartitions(store, names, name)),
     },
     repair: {

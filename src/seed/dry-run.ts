@@ -129,7 +129,15 @@ async function firstPage(context: AskContext, deps: DryRunDeps): Promise<Estimat
       sums.asked += 1
     },
   }
-  const pages = deps.client.walk({ ...start, cursor: null, since: null, until: null, loop: null, pages: 0, received: 0 })
+  const pages = deps.client.walk({
+    ...start,
+    cursor: null,
+    since: null,
+    until: null,
+    loop: null,
+    pages: 0,
+    received: 0,
+  })
   try {
     const first = await pages.next()
     if (first.done === true) return unasked

@@ -5,7 +5,10 @@ import type { Stream } from '../domain/source-model.js'
 import type { SeedRequest } from './types.js'
 
 /** True where the stream's partitions are all rows of another stream, which only the worker sees. */
-export function followsAll({ fanOut }: Pick<Stream, 'fanOut'>, request: Pick<SeedRequest, 'filter' | 'lines'>): boolean {
+export function followsAll(
+  { fanOut }: Pick<Stream, 'fanOut'>,
+  request: Pick<SeedRequest, 'filter' | 'lines'>,
+): boolean {
   return fanOut !== null && request.lines === null && !Object.hasOwn(request.filter, fanOut.dimension)
 }
 

@@ -5,9 +5,9 @@ import { InvariantError } from '../domain/errors.js'
 import type { Json, JsonPath } from '../domain/json.js'
 import { valueAt } from '../domain/json.js'
 import type { Cursor } from '../domain/ports.js'
-import type { Backwards } from '../domain/walk-model.js'
 import type { Pagination } from '../domain/source-model.js'
 import type { Proof } from '../domain/task.js'
+import type { Backwards } from '../domain/walk-model.js'
 import { numberedPager, totalOf, usedSizeOf } from './numbered-pager.js'
 import type { NextStep, PageReply, Pager, PagerOptions } from './pager.js'
 import { sizeParams } from './pager.js'
@@ -62,9 +62,7 @@ export function backwardsPager(pagination: Numbered, rules: Backwards | null, op
 }
 
 function goForward({ cursor, fingerprint }: NextStep): NextStep {
-  return cursor === null
-    ? { cursor, fingerprint, verdict: 'unproven' }
-    : { cursor: { forward: cursor }, fingerprint }
+  return cursor === null ? { cursor, fingerprint, verdict: 'unproven' } : { cursor: { forward: cursor }, fingerprint }
 }
 
 /** The first answer only says how many there are; its own rows come again at the end, when nothing can move before them any more. */
@@ -100,7 +98,10 @@ function before(place: Place, reply: PageReply, context: Context): NextStep {
   const own = isSameSize && isAscending(reply.rows, by) ? judgePage(place, reply.rows.length, total) : 'unproven'
   const verdict = weaker(place.verdict, own)
   if (place.page === 0) return { cursor: null, fingerprint: null, verdict }
-  return { cursor: writePlace({ ...place, page: place.page - 1, total: total ?? place.total, verdict }), fingerprint: null }
+  return {
+    cursor: writePlace({ ...place, page: place.page - 1, total: total ?? place.total, verdict }),
+    fingerprint: null,
+  }
 }
 
 /** A full page needs no total. A short one must be the end of the total of its own answer; where that moved meanwhile, what is missing may be gone. */

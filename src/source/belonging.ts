@@ -3,8 +3,8 @@
 import { AnswerInvalid } from '../domain/errors.js'
 import type { Json, JsonPath } from '../domain/json.js'
 import { valueAt } from '../domain/json.js'
-import type { Source, Stream } from '../domain/source-model.js'
 import type { Partition } from '../domain/partition.js'
+import type { Source, Stream } from '../domain/source-model.js'
 import { cleanLine } from './excerpt.js'
 import { textOf } from './rows.js'
 
@@ -52,7 +52,11 @@ export function pathOfColumn({ columns }: Pick<Stream, 'columns'>, name: string)
 /** @throws AnswerInvalid `foreign_rows`: nothing of such an answer may be promoted. */
 export function refuseStrangers(
   records: readonly Json[],
-  { stream, address, belonging }: { readonly stream: Stream; readonly address: string; readonly belonging: readonly Belonging[] },
+  {
+    stream,
+    address,
+    belonging,
+  }: { readonly stream: Stream; readonly address: string; readonly belonging: readonly Belonging[] },
 ): void {
   for (const { dimension, path, values } of belonging) {
     const stranger = records.find((record) => !values.has(textOf(valueAt(record, path))))

@@ -8,8 +8,8 @@ import type { Cursor } from '../domain/ports.js'
 import type { Pagination, Stream } from '../domain/source-model.js'
 import type { Proof } from '../domain/task.js'
 import type { Incremental, IncrementalPass } from '../domain/walk-model.js'
-import { compareMoments, momentOf, requireMoment, writeMoment } from './moments.js'
 import { backwardsPager, lastPage } from './backwards-pager.js'
+import { compareMoments, momentOf, requireMoment, writeMoment } from './moments.js'
 import { totalOf, usedSizeOf } from './numbered-pager.js'
 import type { PageReply, Pager, PagerOptions } from './pager.js'
 import type { Step } from './request.js'
@@ -65,7 +65,11 @@ export function changesPager(
       const place = placeAt(cursor)
       const pass = passAt(place.pass)
       const next = pass.isAscending
-        ? afterAscending({ ...place, until: place.until ?? reply.servedAt }, reply, { pass, options, inner: innerAt(place.inner) })
+        ? afterAscending({ ...place, until: place.until ?? reply.servedAt }, reply, {
+            pass,
+            options,
+            inner: innerAt(place.inner),
+          })
         : afterPlain({ ...place, until: place.until ?? reply.servedAt }, reply, inner)
       if (next.cursor !== null) return { cursor: writePlace(next.cursor), fingerprint: next.fingerprint }
       const { until, verdict } = next
@@ -97,7 +101,10 @@ function afterAscending(place: Place, reply: PageReply, { pass, options, inner }
   if (isBackwards(place.inner)) return afterPlain(place, reply, inner)
   const last = lastOf(reply, pass, { stream, from: place.from })
   const { total, size } = countsOf(reply, stream)
-  const verdict = weaker(place.verdict, place.inner === null ? judgePage(reply.rows.length, { total, size }) : 'unproven')
+  const verdict = weaker(
+    place.verdict,
+    place.inner === null ? judgePage(reply.rows.length, { total, size }) : 'unproven',
+  )
   const end = { cursor: null, until: place.until, verdict } as const
   const next = inner.after(place.inner, reply)
   if (next.cursor === null || last === null) return end

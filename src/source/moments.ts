@@ -43,7 +43,10 @@ export function compareMoments(a: string, b: string, format: TimeFormat): number
 }
 
 /** @throws AnswerInvalid `change_missing` where a record does not say when it changed. */
-export function requireMoment(value: Json | undefined, place: { readonly address: string; readonly field: string }): string {
+export function requireMoment(
+  value: Json | undefined,
+  place: { readonly address: string; readonly field: string },
+): string {
   const text = momentText(value)
   if (text !== null) return text
   throw new AnswerInvalid('change_missing', `read ${place.address} found a row without "${place.field}"`, {

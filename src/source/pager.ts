@@ -3,9 +3,9 @@
 import type { Json } from '../domain/json.js'
 import type { Cursor } from '../domain/ports.js'
 import type { Pagination, Stream } from '../domain/source-model.js'
+import type { Proof } from '../domain/task.js'
 import type { Step } from './request.js'
 import type { Reply } from './rows.js'
-import type { Proof } from '../domain/task.js'
 import type { Secrets } from './secrets.js'
 
 /** A decoded answer, as pagination sees it. */

@@ -28,7 +28,8 @@ function withMany(inner: Pager, { fanOut }: Stream, options: PagerOptions): Page
 function partPager(options: PagerOptions): Pager {
   const { stream, since } = options
   const { pagination, incremental, windows } = stream
-  if (since !== null && incremental !== null) return changesPager(incremental, plainPager(options), { ...options, since })
+  if (since !== null && incremental !== null)
+    return changesPager(incremental, plainPager(options), { ...options, since })
   const inner = wholePager(options)
   if (windows === null || !isNumbered(pagination)) return inner
   return windowsPager(windows, inner, (reply) => totalOf(reply, { pagination, stream }))

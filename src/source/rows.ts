@@ -43,8 +43,9 @@ export function recordsOf(rows: readonly Json[], { shape, address }: RowOptions)
       throw new AnswerInvalid('bad_row', `read ${address} found no list at "${pathText(unfold)}" of row ${index + 1}`)
     }
     const parent = isJsonObject(row) ? without(row, unfold) : row
-    return elements.map((element: Json): Json =>
-      isJsonObject(element) ? { ...element, _parent: parent } : { value: element, _parent: parent },
+    return elements.map(
+      (element: Json): Json =>
+        isJsonObject(element) ? { ...element, _parent: parent } : { value: element, _parent: parent },
     )
   })
 }

@@ -14,11 +14,11 @@ import type {
   Stream,
 } from '../domain/source-model.js'
 import { expandTemplate, parseTemplate } from '../domain/template.js'
+import { type Belonging, belongingOf, pathOfColumn, refuseStrangers } from './belonging.js'
 import type { CredentialKeeper } from './credential-keeper.js'
 import type { Credentials } from './credentials.js'
 import type { Decoded, DecodeOptions } from './decode.js'
 import { decode, tryJson } from './decode.js'
-import { type Belonging, belongingOf, pathOfColumn, refuseStrangers } from './belonging.js'
 import { acceptedEncodings } from './decompress.js'
 import { cleanLine } from './excerpt.js'
 import type { Caller, ExchangeDependencies } from './exchange.js'

@@ -141,7 +141,8 @@ class Flights {
       try {
         return { reply: await this.take(at), cursor: at }
       } catch (error) {
-        const status = error instanceof SourceUnavailable || error instanceof SourceRejected ? error.context.status : null
+        const status =
+          error instanceof SourceUnavailable || error instanceof SourceRejected ? error.context.status : null
         const smaller = typeof status === 'number' ? this.#dependencies.pager.shrink?.(at, status) : null
         if (smaller === null || smaller === undefined) throw error
         at = smaller

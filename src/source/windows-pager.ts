@@ -24,11 +24,7 @@ interface Place {
 const farMs = Date.UTC(2100, 0, 1)
 
 /** A pager over windows; `inner` walks one of them. `totalOf`: the rows that an answer says its window has. */
-export function windowsPager(
-  rules: Windows,
-  inner: Pager,
-  totalOf: (reply: PageReply) => number | null,
-): Pager {
+export function windowsPager(rules: Windows, inner: Pager, totalOf: (reply: PageReply) => number | null): Pager {
   const placeAt = (cursor: Cursor | null): Place =>
     cursor === null
       ? { spans: [[Date.parse(`${rules.from}T00:00:00Z`), null]], inner: null, verdict: 'proven' }
@@ -39,12 +35,15 @@ export function windowsPager(
     stepAt: (cursor): Step => {
       const place = placeAt(cursor)
       const step = inner.stepAt(place.inner)
-      return step.url === null ? { ...step, params: { ...step.params, [rules.param]: formOf(rules, spanOf(place)) } } : step
+      return step.url === null
+        ? { ...step, params: { ...step.params, [rules.param]: formOf(rules, spanOf(place)) } }
+        : step
     },
     after: (cursor, reply): NextStep => {
       const place = placeAt(cursor)
       const rest = place.spans.slice(0, -1)
-      const halves = place.inner === null ? halve(spanOf(place), rules, { rows: totalOf(reply), now: reply.servedAt }) : null
+      const halves =
+        place.inner === null ? halve(spanOf(place), rules, { rows: totalOf(reply), now: reply.servedAt }) : null
       if (halves !== null) return { cursor: writePlace({ ...place, spans: [...rest, ...halves] }), fingerprint: null }
       const next = inner.after(place.inner, reply)
       if (next.cursor !== null) {
@@ -78,9 +77,18 @@ function halve(
 ): readonly [Span, Span] | null {
   if (rows === null || rows <= most) return null
   const end = to ?? now
-  if (to === null && now > from) return [[from, now], [now, null]]
+  if (to === null && now > from)
+    return [
+      [from, now],
+      [now, null],
+    ]
   const middle = Math.floor((from + end) / 2)
-  return middle - from < leastMs ? null : [[from, middle], [middle, to]]
+  return middle - from < leastMs
+    ? null
+    : [
+        [from, middle],
+        [middle, to],
+      ]
 }
 
 function writePlace({ spans, inner, verdict }: Place): Cursor {

@@ -117,7 +117,6 @@ export default defineSource({
       request: { path: '/v2/coalitions', query: oldestFirst },
       every: '1d',
       disposition: 'mirror',
-      // Its memberships go with it, by `on delete cascade`.
       prune: { confirm: 'later', cascades: true },
       // Two may share a slug: only the id tells them apart [code].
       key: 'id',
@@ -211,7 +210,7 @@ export default defineSource({
       incremental: { ...changes, overlap: '5m', fullWalk: nightly },
       disposition: 'mirror',
       // Gone is who is in no campus any more and whom his own request does not find: one may leave one of two campuses.
-      // What names him goes with him: his tables refer to him with `on delete cascade`, and the source keeps nothing of him either.
+      // Rows of these streams that still name him keep him; those of other tables go as their own foreign key says.
       prune: { confirm: { path: '/v2/users', many: { param: 'filter[id]', max: 100 } }, cascades: true },
       filters: {
         param: filterName,
@@ -295,6 +294,7 @@ export default defineSource({
           'future',
           'blackholed',
         ],
+        rows: { cursus_id: 'cursus.id', campus_id: 'campuses.id' },
       },
       key: 'id',
       version: 'updated_at',
@@ -500,7 +500,19 @@ export default defineSource({
       prune: { confirm: { path: '/v2/locations', many: { param: 'filter[id]', max: 100 } } },
       filters: {
         param: filterName,
-        names: ['id', 'user_id', 'campus_id', 'begin_at', 'end_at', 'primary', 'host', 'active', 'inactive', 'future', 'end'],
+        names: [
+          'id',
+          'user_id',
+          'campus_id',
+          'begin_at',
+          'end_at',
+          'primary',
+          'host',
+          'active',
+          'inactive',
+          'future',
+          'end',
+        ],
       },
       key: 'id',
       references: { user_id: 'users.id', campus_id: 'campuses.id' },

@@ -8,7 +8,8 @@ import { isWithinHours, nextOpening } from '../domain/hours.js'
 import type { Dismissals, StreamCounts } from '../domain/ports.js'
 import { noTotals, type Task } from '../domain/task.js'
 import { finishOf, latest, notBeforeHours, requestsOwed, type StreamWork } from './finish.js'
-import type { BudgetStatus, Finish, StatusDeps, StatusReport, StatusRequest, StreamStatus } from './types.js'
+import { freshnessOf } from './freshness.js'
+import type { BudgetStatus, Finish, Freshness, StatusDeps, StatusReport, StatusRequest, StreamStatus } from './types.js'
 import { findProblems, judge, sightWorker } from './verdict.js'
 
 /** Leased tasks are at most streams × concurrency; more than this are not worth a line. */
@@ -24,7 +25,8 @@ export async function status(request: StatusRequest, deps: StatusDeps): Promise<
   const works = new Map(counts.map((one) => [nameOf(one), workOf(one, running)]))
   const budgets = await budgetsOf(request, deps, works)
   const heldNote = await deps.queue.heldNote()
-  const streams = counts.map((one) => streamStatus(one, { request, works, budgets, heldNote, now }))
+  const freshness = await freshnessOf(request.streams, deps)
+  const streams = counts.map((one) => streamStatus(one, { request, works, budgets, heldNote, freshness, now }))
   const worker = sightWorker(runs, now, deps.isAlive)
   const controls = controlsIn(request, await deps.controls.read())
   const names = new Set(request.streams.map(({ source }) => source.name))
@@ -125,7 +127,10 @@ interface Sight {
   readonly now: number
 }
 
-function streamStatus(counts: StreamCounts, sight: Sight & { readonly heldNote: HeldNote | null }): StreamStatus {
+function streamStatus(
+  counts: StreamCounts,
+  sight: Sight & { readonly heldNote: HeldNote | null; readonly freshness: ReadonlyMap<string, Freshness> },
+): StreamStatus {
   const work = sight.works.get(nameOf(counts))
   const budget = sight.budgets.find(({ sources }) => sources.includes(counts.source)) ?? null
   const ended = counts.done + counts.dead
@@ -142,6 +147,7 @@ function streamStatus(counts: StreamCounts, sight: Sight & { readonly heldNote: 
     requestsPerTask: work?.requestsPerTask ?? null,
     finish: notBeforeHours(finish, { now: sight.now, opensAt }),
     opensAt,
+    freshness: sight.freshness.get(nameOf(counts)) ?? null,
     held: heldOf(counts, sight.heldNote),
   }
 }

@@ -1,5 +1,6 @@
 import type { SecretEnd } from '../domain/auth.js'
 import type { ControlState, Parking } from '../domain/controls.js'
+import type { FollowQueue } from '../domain/follow.js'
 import type { HeldCount } from '../domain/held.js'
 import type { PartitionFilter } from '../domain/partition.js'
 import type {
@@ -33,6 +34,8 @@ export interface StatusRequest {
 
 export interface StatusDeps {
   readonly queue: Pick<Queue, 'counts' | 'tasks' | 'runs' | 'dismissals' | 'heldNote'>
+  /** Absent: nothing is said of freshness. */
+  readonly follows?: Pick<FollowQueue, 'followed' | 'oldestDone'>
   readonly controls: Pick<Controls, 'read'>
   readonly budget: Pick<Budget, 'state'>
   readonly clock: Pick<Clock, 'now'>
@@ -113,8 +116,23 @@ export interface StreamStatus {
   readonly finish: Finish
   /** Outside of its hours of the day: when they begin, Unix ms; null: it may be at work now. */
   readonly opensAt: number | null
+  /** How fresh it is; null: nothing brings it round by itself, or it was not walked yet. */
+  readonly freshness: Freshness | null
   /** What was held of it when that was counted last; null: it never was. */
   readonly held: (Pick<HeldCount, 'waiting' | 'rejected'> & { readonly countedAt: number }) | null
+}
+
+/** Up to when a stream's changes are in its table, and what is still to be asked for. */
+export interface Freshness {
+  /** Everything changed before then is in the table, Unix ms; null: not everything was walked yet. */
+  readonly freshTo: number | null
+  /** Partitions that there are, and those of them that were due when they were looked at last; null: only tasks tell. */
+  readonly partitions: number | null
+  readonly behind: number | null
+  /** Unix ms. */
+  readonly lookedAt: number
+  /** When it comes round next, Unix ms; null: when what it follows has moved. */
+  readonly nextAt: number | null
 }
 
 /** When the open tasks will be done at the present budget: an estimate, or why there is none. */

@@ -128,7 +128,11 @@ export class Flusher {
   }
 
   /** Promotes everything and writes the walk's end into the ledger, with what the end does beside. */
-  async finish(proof: Proof, atEnd: SourceCount | null, beside: Pick<Advance, 'end' | 'mark'> = {}): Promise<Checkpoint> {
+  async finish(
+    proof: Proof,
+    atEnd: SourceCount | null,
+    beside: Pick<Advance, 'end' | 'mark'> = {},
+  ): Promise<Checkpoint> {
     await this.#settled()
     this.#walk = { ...this.#walk, expected: this.#walk.expected ?? atEnd }
     await this.#flush({ done: true, proof, ...beside })

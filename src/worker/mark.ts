@@ -1,7 +1,7 @@
 /**
  * What a walk of a stream with watermarks begins from, and what its end says of the partitions it walked. Owns the rule which walks may say anything; knows no SQL.
  */
-import { ParentMissing, SourceRejected } from '../domain/errors.js'
+import { ConfigError, ParentMissing, SourceRejected } from '../domain/errors.js'
 import type { Mark } from '../domain/follow.js'
 import { didYouMean, listNames } from '../domain/nearest.js'
 import type { Partition } from '../domain/partition.js'
@@ -9,6 +9,7 @@ import { rowsOf } from '../domain/plan.js'
 import type { Destination, Walk } from '../domain/ports.js'
 import type { Source, Stream } from '../domain/source-model.js'
 import type { Proof } from '../domain/task.js'
+import type { RowDimension } from '../domain/walk-model.js'
 
 interface PartitionOfStream {
   readonly source: Source
@@ -64,6 +65,10 @@ export function markOf({
  * @throws ParentMissing where their table is still empty; SourceRejected `unknown_partition` where it has others, but not one of these.
  */
 export async function requirePartition({ source, stream, partition, destination }: PartitionOfStream): Promise<void> {
+  for (const { name, values, dimension } of stream.requires ?? []) {
+    const what = `filter ${name} of ${source.name}.${stream.name}`
+    await requireRows(dimension, values, { source, destination, what })
+  }
   const rows = rowsOf(stream, source)
   if (rows === null) return
   const { name, dimension } = rows
@@ -72,12 +77,49 @@ export async function requirePartition({ source, stream, partition, destination 
   if (found.strangers.length < values.length) return
   const [first = ''] = found.strangers
   const parent = `${source.name}.${dimension.stream}`
-  if (found.rows === 0) {
-    throw new ParentMissing('parent_missing', `ask for ${name} "${first}" found ${parent} still empty`, {
-      hint: `load ${parent} first: run "backfill seed ${parent}"`,
-    })
-  }
-  throw new SourceRejected('unknown_partition', `ask for ${name} "${first}" found no such row in ${parent}${didYouMean(first, found.known)}`, {
-    hint: `${name} is one of ${listNames(found.known.slice(0, 20))}`,
+  if (found.rows === 0) throw stillEmpty(parent, `${name} "${first}"`)
+  throw new SourceRejected(
+    'unknown_partition',
+    `ask for ${name} "${first}" found no such row in ${parent}${didYouMean(first, found.known)}`,
+    {
+      hint: `${name} is one of ${listNames(found.known.slice(0, 20))}`,
+    },
+  )
+}
+
+/**
+ * The values that a configuration names must be rows of their stream.
+ * @throws ConfigError `unknown_value`, naming what there is; ParentMissing where the table is still empty.
+ */
+export async function requireRows(
+  dimension: RowDimension,
+  values: readonly string[],
+  {
+    source,
+    destination,
+    what,
+  }: Pick<PartitionOfStream, 'source'> & {
+    readonly destination: Pick<Destination, 'strangers'>
+    readonly what: string
+  },
+): Promise<void> {
+  const { strangers, known, rows } = await destination.strangers(dimension, values, 1000)
+  const [first] = strangers
+  if (first === undefined) return
+  const parent = `${source.name}.${dimension.stream}`
+  if (rows === 0) throw stillEmpty(parent, what)
+  throw new ConfigError(
+    'unknown_value',
+    `read ${what} found "${first}", which is no row of ${parent}${didYouMean(first, known)}`,
+    {
+      hint: `it is one of ${listNames(known.slice(0, 20))}`,
+      context: { value: first },
+    },
+  )
+}
+
+function stillEmpty(parent: string, what: string): ParentMissing {
+  return new ParentMissing('parent_missing', `ask for ${what} found ${parent} still empty`, {
+    hint: `load ${parent} first: run "backfill seed ${parent}"`,
   })
 }

@@ -3,27 +3,29 @@
  * task and when a stream is looked at again; knows no SQL. What it computes it computes from the database each time, so that nothing is lost with a process and
  * nothing is made twice: a partition with an open task is left alone.
  */
-import type { DuePartition, DueReport, Followed, FollowFound } from '../domain/follow.js'
+import { ConfigError, ParentMissing } from '../domain/errors.js'
+import type { DuePartition, DueReport, Followed, FollowFound, FollowQueue } from '../domain/follow.js'
 import { isWithinHours } from '../domain/hours.js'
 import { fullWalkPartition, isFullWalk, wholePartition } from '../domain/page-task.js'
 import { type Partition, partitionKey } from '../domain/partition.js'
 import { restPartitions, rowsOf } from '../domain/plan.js'
 import type { Clock, Destination, Log, Queue, StreamCounts } from '../domain/ports.js'
-import type { FollowQueue } from '../domain/follow.js'
 import type { SelectedStream } from '../domain/selection.js'
 import type { Stream } from '../domain/source-model.js'
-import { keepsWatermarks, singlePartitions } from './mark.js'
+import { keepsWatermarks, requireRows, singlePartitions } from './mark.js'
 
 export interface PlannerDeps {
   readonly queue: Queue
   readonly follows: FollowQueue
-  readonly destination: Pick<Destination, 'due'>
+  readonly destination: Pick<Destination, 'due' | 'strangers'>
   readonly clock: Clock
   readonly log: Log
   /** `YYYY-MM-DD` in the workspace's zone. */
   readonly today: string
   /** IANA zone of hours. */
   readonly timezone: string
+  /** A stream whose configuration names rows that are not there: nothing is asked for. */
+  readonly onRefused: (selected: SelectedStream, error: ConfigError) => void
 }
 
 /** Tables move with every flush: their followers are looked at this often at most. */
@@ -131,13 +133,47 @@ export class Planner {
     return await this.#running
   }
 
+  /** The end of a run: how fresh each stream is now, for `status`. A failure here costs the figures, not the run. */
+  async finish(): Promise<void> {
+    const { follows, clock, log } = this.#deps
+    for (const { selected, followed } of await followedAmong(this.#streams, follows)) {
+      const { source, stream } = selected
+      try {
+        const report = await this.#due(selected, followed)
+        await follows.planned({ source: source.name, stream: stream.name }, { found: foundOf(report, clock.now()) })
+      } catch (error) {
+        log('warn', 'freshness not noted', { stream: nameOf(stream), reason: String(error) })
+      }
+    }
+  }
+
   async #planWhere(isWanted: (one: FollowedStream) => boolean): Promise<number> {
     this.#plannedAt = this.#deps.clock.monotonic()
     let made = 0
     for (const one of await followedAmong(this.#streams, this.#deps.follows)) {
-      if (isWanted(one)) made += await this.#planStream(one)
+      if (isWanted(one) && (await this.#isConfigured(one))) made += await this.#planStream(one)
     }
     return made
+  }
+
+  /** The rows that backfill.yaml narrows the stream to must be there, once their table is filled. */
+  async #isConfigured({ selected }: FollowedStream): Promise<boolean> {
+    const { source, stream } = selected
+    const rows = rowsOf(stream, source)
+    if (rows === null || rows.dimension.only.length === 0) return true
+    const what = `"only" of dimension ${rows.name}`
+    try {
+      await requireRows({ ...rows.dimension, only: [] }, rows.dimension.only, {
+        source,
+        destination: this.#deps.destination,
+        what,
+      })
+      return true
+    } catch (error) {
+      if (error instanceof ConfigError) this.#deps.onRefused(selected, error)
+      else if (!(error instanceof ParentMissing)) throw error
+      return false
+    }
   }
 
   async #planStream({ selected, followed }: FollowedStream): Promise<number> {
@@ -235,7 +271,8 @@ function runKey({ partition, reason }: Pick<DuePartition, 'partition' | 'reason'
 }
 
 function noteMade(made: Set<string>, { plain, old, full }: Choice, stream: Stream): void {
-  for (const partition of [...plain, ...old, ...full]) for (const single of singlePartitions(stream, partition)) made.add(partitionKey(single))
+  for (const partition of [...plain, ...old, ...full])
+    for (const single of singlePartitions(stream, partition)) made.add(partitionKey(single))
 }
 
 function joinReports(reports: readonly DueReport[]): DueReport {
@@ -281,7 +318,10 @@ export function choose(
   },
 ): Choice {
   const { stream, open, isFullTime, isParentOpen, room } = given
-  const openPlain = openKeys(stream, open.filter((partition) => !isFullWalk(partition)))
+  const openPlain = openKeys(
+    stream,
+    open.filter((partition) => !isFullWalk(partition)),
+  )
   const openFull = openKeys(stream, open.filter(isFullWalk))
   const closed = due
     .filter(({ reason }) => reason !== 'full')
@@ -289,10 +329,22 @@ export function choose(
   // New ones come first, then changed, then old ones: those that the run has no room for are the least urgent.
   const wanted = closed.slice(0, Math.max(0, room))
   // One that was never walked is walked whole anyway: those without a watermark share requests among themselves.
-  const first = groups(wanted.filter(({ watermark }) => watermark === null), stream, isParentOpen)
+  const first = groups(
+    wanted.filter(({ watermark }) => watermark === null),
+    stream,
+    isParentOpen,
+  )
   const known = wanted.filter(({ watermark }) => watermark !== null)
-  const again = groups(known.filter(({ reason }) => reason !== 'old'), stream, isParentOpen)
-  const old = groups(known.filter(({ reason }) => reason === 'old'), stream, false)
+  const again = groups(
+    known.filter(({ reason }) => reason !== 'old'),
+    stream,
+    isParentOpen,
+  )
+  const old = groups(
+    known.filter(({ reason }) => reason === 'old'),
+    stream,
+    false,
+  )
   const dueFull = due.filter(({ reason, partition }) => reason === 'full' && !openFull.has(partitionKey(partition)))
   const full = isFullTime ? groups(dueFull, stream, false).partitions : []
   const fullRoom = Math.max(0, mostFullWalks - open.filter(isFullWalk).length)

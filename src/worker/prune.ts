@@ -61,7 +61,7 @@ export async function endOfWalk(checkpoint: Checkpoint, deps: PruneDeps): Promis
 
 async function refuseTooMany(checkpoint: Checkpoint, found: Missing, deps: PruneDeps): Promise<void> {
   const { stream, destination } = deps
-  const isEmpty = checkpoint.walk?.received === 0
+  const isEmpty = checkpoint.walk?.received === 0 && !found.isSmallPart
   const needsWord = isEmpty ? found.missing > found.agreed : isTooMany(stream.prune, found)
   if (!needsWord) return
   await destination.askOperator(checkpoint, found.missing)
@@ -69,7 +69,7 @@ async function refuseTooMany(checkpoint: Checkpoint, found: Missing, deps: Prune
   const allowed = 'rows' in most ? `${most.rows} rows` : `${percent(most.share)} of the rows`
   const fact = isEmpty
     ? `an empty walk, and ${found.rows} rows in the table`
-    : `${found.missing} of ${found.rows} rows missing at the source, more than ${allowed}`
+    : `${found.missing} of ${found.rows} rows missing at the source${recentText(found)}, more than ${allowed}`
   throw new PromotionConflict(
     isEmpty ? 'prune_empty' : 'prune_too_many',
     `delete what "${nameOf(stream)}" no longer has found ${fact}`,
@@ -78,6 +78,10 @@ async function refuseTooMany(checkpoint: Checkpoint, found: Missing, deps: Prune
       context: { missing: found.missing, rows: found.rows },
     },
   )
+}
+
+function recentText({ recent }: Missing): string {
+  return recent === 0 ? '' : ` and ${recent} deleted since yesterday`
 }
 
 /** Asks the source about each missing row, some in one request; its answer is durable within a second. */

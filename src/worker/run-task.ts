@@ -33,6 +33,7 @@ import type { Lease, Progress, Proof, SplitTasks } from '../domain/task.js'
 import { fateOf, isOwnFault } from './fate.js'
 import { Flusher } from './flusher.js'
 import { linkAbort } from './linked-abort.js'
+import { markOf, requirePartition, sinceOf } from './mark.js'
 import {
   isPageFault,
   mayPassOver,
@@ -45,7 +46,6 @@ import {
   walkNote,
 } from './pass-over.js'
 import { endOfWalk } from './prune.js'
-import { markOf, requirePartition, sinceOf } from './mark.js'
 import { freshWalk, hasShrunk, proofOf, sourceLoop, verdictOf, walkAfter, walkToGoOn } from './walk.js'
 
 export interface TaskDeps {
@@ -365,7 +365,9 @@ class TaskRun {
 
   #markOf(proof: Proof): Pick<Advance, 'mark'> {
     const isPart = this.#deps.page !== null || splitOf(this.#walk).length > 0
-    const mark = isPart ? undefined : markOf({ stream: this.#deps.stream, partition: this.#deps.partition, walk: this.#walk, proof })
+    const mark = isPart
+      ? undefined
+      : markOf({ stream: this.#deps.stream, partition: this.#deps.partition, walk: this.#walk, proof })
     return mark === undefined ? {} : { mark }
   }
 

@@ -18,11 +18,7 @@ interface WalkLoops {
 }
 
 /** The walk to go on with: the ledger's where it still asks the same question and is young enough; null: a new one begins. */
-export function walkToGoOn(
-  checkpoint: Checkpoint,
-  stream: Stream,
-  now: number,
-): Walk | null {
+export function walkToGoOn(checkpoint: Checkpoint, stream: Stream, now: number): Walk | null {
   const walk = checkpoint.walk
   // A start that lies as far in the future was written by a clock that was wrong: its age is not known either.
   const ageMs = walk === null ? 0 : Math.abs(now - walk.startedAt)

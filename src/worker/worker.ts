@@ -178,7 +178,15 @@ async function work(run: Run, options: WorkerOptions, deps: RunDeps): Promise<vo
   const { destination, client } = await deps.open(deps.budget)
   try {
     const waiting = new WaitingRows(streamsOf(options), { ...deps, run, destination })
-    const planner = new Planner(options.streams, { ...deps, ...options, destination })
+    const planner = new Planner(options.streams, {
+      ...deps,
+      ...options,
+      destination,
+      onRefused: ({ source, stream }, error) => {
+        if (run.refused.some((one) => one.source === source.name && one.stream === stream.name)) return
+        run.refused.push({ source: source.name, stream: stream.name, error })
+      },
+    })
     await planner.plan()
     const loopDeps: LoopDeps = { ...deps, run, destination, client, waiting, planner }
     const tables = new Map<SelectedStream, StreamTable>()
@@ -191,6 +199,7 @@ async function work(run: Run, options: WorkerOptions, deps: RunDeps): Promise<vo
       } while (await waitForMore(run, options, { ...deps, hasClaimed: run.claimed > claimed }))
     })
     await waiting.finish()
+    if (run.failure === null) await planner.finish()
   } finally {
     await client.close()
     await destination.close()

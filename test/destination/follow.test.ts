@@ -60,7 +60,7 @@ async function makeUsers(name: string, more = ''): Promise<void> {
 test('a table that does not exist has no row', async () => {
   const destination = await openDestination(database.config)
   const dimension = rowsOf('nowhere')
-  expect(await destination.due(queryOf(childOf(), dimension))).toEqual({ due: [], nextAt: null })
+  expect(await destination.due(queryOf(childOf(), dimension))).toMatchObject({ due: [], nextAt: null })
   expect(await destination.values(dimension)).toEqual([])
   expect(await destination.strangers(dimension, ['1'], 5)).toEqual({ strangers: ['1'], known: [], rows: 0 })
 })
@@ -170,7 +170,7 @@ test('a column that is no key gives each of its values once, with their last cha
   const destination = await openDestination(database.config)
   const stream = childOf()
   await database.sql(`create table public.members (id bigint, user_id bigint, updated_at timestamptz);
-    insert into members values (1, 5, '2024-01-01 10:00Z'), (2, 5, '2024-01-01 12:00Z'), (3, null, now()), (4, 6, '2024-01-01 10:00Z')`)
+    insert into members values (1, 5, '2024-01-01 10:00Z'), (2, 5, '2024-01-01 12:00Z'), (3, null, now()), (4, 6, '2024-01-01 10:00Z'), (5, 6, null)`)
   await walked(stream, [{ user: '5', watermark: '11:00' }])
   const dimension = rowsOf('members', { column: 'user_id', changed: 'updated_at' })
   expect(summary(await destination.due(queryOf(stream, dimension)))).toEqual(['6 new', '5 changed'])
@@ -288,7 +288,7 @@ test('50,000 parents among 200,000 watermarks are judged in a moment', async () 
   const timed = async (query: DueQuery) => {
     const times: number[] = []
     let due: DueReport['due'] = []
-    for (let i = 0; i < 3; i += 1) {
+    for (let i = 0; i < 5; i += 1) {
       const begun = performance.now()
       due = (await destination.due(query)).due
       times.push(performance.now() - begun)

@@ -102,6 +102,17 @@ test('a value without a row is marked as walked, with no row', async () => {
   ])
 })
 
+test('a value that is longer than its column has no row, and is not cut to one that has', async () => {
+  const destination = await openDestination(database.config)
+  const stream = { ...marksOf(), columns: [column('id', 'bigint'), column('user_id', 'text')] }
+  await database.sql(`create table public.${stream.name} (id bigint primary key, user_id character varying(3))`)
+  await database.sql(`insert into public.${stream.name} values (1, 'abc')`)
+  await walk(destination, { stream, users: ['abc', 'abcd'], since: null, until: at(10) })
+  const rows = 'select rows::int from backfill.watermark where stream = $1 order by partition'
+  expect(await database.sql(rows, [stream.name])).toEqual([{ rows: 1 }, { rows: 0 }])
+  expect(await destination.actual(stream, { user_id: 'abcd,x' })).toMatchObject({ rows: 0 })
+})
+
 test('parents that are walked together keep a watermark each, and only those that the walk covers move', async () => {
   const destination = await openDestination(database.config)
   const stream = marksOf()
@@ -193,6 +204,31 @@ test.each(interleavings)('$name', async ({ first, second, left }) => {
   else await walk(destination, { stream, users: ['1'], ...second })
   await slow.end()
   expect(await watermarks(stream)).toEqual(left)
+})
+
+test('one that an operator is setting back at the moment of the mark stays there', async () => {
+  const destination = await openDestination(database.config)
+  const stream = marksOf()
+  await walk(destination, { stream, users: ['1'], since: null, until: at(100) })
+  await walk(destination, { stream, users: ['2'], since: null, until: at(100) })
+  const operator = new pg.Client(database.config)
+  await operator.connect()
+  await operator.query('begin')
+  await operator.query(
+    `update backfill.watermark set watermark = '2024-01-01 00:00:20.007Z' where stream = $1 and partition like '%1%'`,
+    [stream.name],
+  )
+  await operator.query(
+    `update backfill.watermark set watermark = '2024-01-01 00:01:39.007Z' where stream = $1 and partition like '%2%'`,
+    [stream.name],
+  )
+  const ended = walk(destination, { stream, users: ['1', '2'], since: at(95), until: at(130) })
+  const waiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%backfill.watermark%'`
+  await expect.poll(() => database.sql(waiting)).toHaveLength(1)
+  await operator.query('commit')
+  await operator.end()
+  await ended
+  expect(await watermarks(stream)).toEqual({ 1: 20, 2: 130 })
 })
 
 test('a walk of changes says when it ended, and leaves what only a walk of everything knows', async () => {

@@ -9,10 +9,12 @@ test.each([
   [{ share: 0.05 }, { rows: 100, missing: 7, agreed: 6 }, true],
   [{ share: 0 }, { rows: 100, missing: 1, agreed: 0 }, true],
   [{ share: 1 }, { rows: 100, missing: 100, agreed: 0 }, false],
+  [{ share: 0.05 }, { rows: 95, recent: 5, missing: 1, agreed: 0 }, true],
+  [{ share: 0.05 }, { rows: 96, recent: 4, missing: 1, agreed: 0 }, false],
   [{ rows: 10 }, { rows: 12, missing: 10, agreed: 0 }, false],
   [{ rows: 10 }, { rows: 1_000_000, missing: 11, agreed: 0 }, true],
 ])('%j with %j needs an operator: %s', (most, found, needsWord) => {
-  expect(isTooMany({ most }, found)).toBe(needsWord)
+  expect(isTooMany({ most }, { recent: 0, ...found })).toBe(needsWord)
 })
 
 test('only mirror and replace delete', () => {

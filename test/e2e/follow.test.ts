@@ -103,7 +103,10 @@ describe('a stream that follows another', { timeout: 90_000 }, () => {
   })
 
   it('halves a request that is too large, and loads everything', async () => {
-    await setup({ owners: owners(20), things: Array.from({ length: 40 }, (_, index) => row(1000 + index, (index % 20) + 1)) })
+    await setup({
+      owners: owners(20),
+      things: Array.from({ length: 40 }, (_, index) => row(1000 + index, (index % 20) + 1)),
+    })
     api.mostIds = 3
     await work()
     expect(await idsIn('things')).toHaveLength(40)
@@ -122,7 +125,12 @@ describe('a stream that follows another', { timeout: 90_000 }, () => {
     const things = Array.from({ length: 60 }, (_, index) => row(1000 + index, (index % 3) + 1))
     await setup(
       { owners: owners(3), things },
-      { things: ['disposition: mirror', 'prune: { confirm: { path: /things, many: { param: "filter[id]", max: 50 } } }'] },
+      {
+        things: [
+          'disposition: mirror',
+          'prune: { confirm: { path: /things, many: { param: "filter[id]", max: 50 } } }',
+        ],
+      },
     )
     await work()
     expect(await idsIn('things')).toHaveLength(60)
@@ -133,18 +141,24 @@ describe('a stream that follows another', { timeout: 90_000 }, () => {
     expect(await idsIn('things')).not.toContain(1004)
     expect(await idsIn('things')).not.toContain(1007)
     expect(await idsIn('things')).toHaveLength(58)
-    expect(requests.filter((path) => path.includes('filter[id]')).map((path) => /filter\[id\]=([^&]*)/.exec(path)?.[1])).toEqual(['1004,1007'])
+    expect(
+      requests.filter((path) => path.includes('filter[id]')).map((path) => /filter\[id\]=([^&]*)/.exec(path)?.[1]),
+    ).toEqual(['1004,1007'])
   })
 
   it('asks each parent for what changed since its own watermark', async () => {
     // A watermark shared by all parents would be the newest one's, and lose what is older at the second parent.
-    const incremental = 'incremental: { field: updated_at, param: "range[updated_at]", form: "{from},2100-01-01T00:00:00Z", query: { sort: "updated_at,id" }, ascending: true, overlap: 0s, full_walk: never }'
+    const incremental =
+      'incremental: { field: updated_at, param: "range[updated_at]", form: "{from},2100-01-01T00:00:00Z", query: { sort: "updated_at,id" }, ascending: true, overlap: 0s, full_walk: never }'
     await setup({ owners: owners(1), things: [row(1000, 1)] }, { things: [incremental, 'every: 1s'], many: 'max: 1' })
     await work()
     await pause(1100)
     // The second parent comes later, with rows that are older than the first one's watermark.
     api.tables.owners?.push(row(2, 0, { updated_at: now() }))
-    api.tables.things?.push(row(2000, 2, { updated_at: '2020-01-01T00:00:00.000Z' }), row(1001, 1, { updated_at: now() }))
+    api.tables.things?.push(
+      row(2000, 2, { updated_at: '2020-01-01T00:00:00.000Z' }),
+      row(1001, 1, { updated_at: now() }),
+    )
     const requests = await work()
     expect(await idsIn('things')).toEqual([1000, 1001, 2000])
     const asked = requests.filter((path) => path.startsWith('/things'))
@@ -183,6 +197,6 @@ describe('a stream that follows another', { timeout: 90_000 }, () => {
     expect(await workspace.run('seed', 'acme.owners', '--force')).toMatchObject({ code: 0 })
     await work('acme.owners')
     expect(await idsIn('owners')).toHaveLength(29)
-    expect(await workspace.query("select name from public.owners where id = 5")).toEqual([{ name: 'silent' }])
+    expect(await workspace.query('select name from public.owners where id = 5')).toEqual([{ name: 'silent' }])
   })
 })

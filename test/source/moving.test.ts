@@ -28,7 +28,12 @@ const incremental: Stream['incremental'] = { passes: [pass], overlapMs: 0, fullW
 const start = Date.UTC(2023, 5, 1)
 const now = Date.UTC(2024, 0, 1) - start
 const at = (ms: number): string => new Date(start + ms).toISOString()
-const row = (id: number, changed = id): MovingRow => ({ id, owner_id: id % 7, name: `row ${id}`, updated_at: at(changed) })
+const row = (id: number, changed = id): MovingRow => ({
+  id,
+  owner_id: id % 7,
+  name: `row ${id}`,
+  updated_at: at(changed),
+})
 const table = (count: number): MovingRow[] => Array.from({ length: count }, (_, index) => row(index + 1))
 
 async function walk(stream: Stream, start: Partial<WalkStart> = {}): Promise<Page[]> {
@@ -56,7 +61,10 @@ const changes = fc.array(
 ) as fc.Arbitrary<Change[][]>
 
 /** Springs the changes one group an answer; says which rows were there all the time. */
-function churn(groups: readonly Change[][]): { readonly stayed: () => readonly number[]; readonly touched: () => readonly number[] } {
+function churn(groups: readonly Change[][]): {
+  readonly stayed: () => readonly number[]
+  readonly touched: () => readonly number[]
+} {
   const before = new Set(api.tables.things?.map(({ id }) => id))
   const changed = new Set<number>()
   let clock = now
@@ -297,7 +305,9 @@ describe('many values in one request', () => {
   it('refuses an answer with rows that were not asked for', async () => {
     api = await startMovingApi({ things: table(35) })
     api.ignoresOwner = true
-    await expect(walk(stream(owners(7)), { partition: { owner: '1,2' } })).rejects.toMatchObject({ code: 'foreign_rows' })
+    await expect(walk(stream(owners(7)), { partition: { owner: '1,2' } })).rejects.toMatchObject({
+      code: 'foreign_rows',
+    })
   })
   it('keeps addresses short', async () => {
     api = await startMovingApi({ things: [] })

@@ -16,7 +16,16 @@ import { isPageFault, mayPassOver, passPage, splitTasksOf, walkBehind, walkNote 
 import { makeStream, settings } from '../support/stream.js'
 
 const walk: Walk = {
-  ...{ id: 'w', startedAt: 5_000, pageSize: 10, requestHash: '0123456789abcdef', since: null, until: null, cursor: 7, loop: null },
+  ...{
+    id: 'w',
+    startedAt: 5_000,
+    pageSize: 10,
+    requestHash: '0123456789abcdef',
+    since: null,
+    until: null,
+    cursor: 7,
+    loop: null,
+  },
   ...{ pages: 6, received: 60, distinct: 60, expected: null },
 }
 const failed = new SourceUnavailable('http_500', 'm')

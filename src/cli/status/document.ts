@@ -73,11 +73,18 @@ function streamDocument(status: StreamStatus): unknown {
     next_due_at: utc(counts.nextDueAt),
     opens_at: utc(status.opensAt),
     finish: finishDocument(status.finish),
+    freshness: freshnessDocument(status.freshness),
     held:
       status.held === null
         ? null
         : { waiting: status.held.waiting, rejected: status.held.rejected, counted_at: utc(status.held.countedAt) },
   }
+}
+
+function freshnessDocument(freshness: StreamStatus['freshness']): unknown {
+  if (freshness === null) return null
+  const { freshTo, partitions, behind, lookedAt, nextAt } = freshness
+  return { fresh_to: utc(freshTo), partitions, behind, looked_at: utc(lookedAt), next_at: utc(nextAt) }
 }
 
 function rowsDocument(totals: Task['totals']): unknown {

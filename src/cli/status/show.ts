@@ -59,6 +59,7 @@ async function ask(reading: StatusReading, queue: OpenQueue): Promise<StatusRepo
   const secretEnds = () => readSecretEnds(join(reading.workspace.stateDirectory, 'tokens'))
   return status(request, {
     queue,
+    follows: queue.follows,
     budget: queue.budget,
     controls: queue.controls,
     clock: systemClock,

@@ -10,6 +10,7 @@ import { clean, count, duration, plural, shorten, wrap } from '../text.js'
 import { clockText, fullTime } from '../zone.js'
 import { budgetLines } from './budget-view.js'
 import { dismissedLines, pausedLines } from './controls-view.js'
+import { freshnessLines } from './freshness-view.js'
 import { runLines } from './run-view.js'
 import { activitySentence, problemSentence } from './sentences.js'
 import { streamLines } from './stream-view.js'
@@ -35,6 +36,7 @@ export function statusLines(report: StatusReport, look: Look): readonly string[]
     headLines(report, look),
     pausedLines(report, look),
     streamLines(report, look),
+    freshnessLines(report, look),
     selectedLines(report, look),
     runningLines(report, look),
     report.deadCount === 0 ? [] : deadLines(report, look),
