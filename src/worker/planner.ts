@@ -47,9 +47,7 @@ export async function isPlanDue(
   if (followed.length === 0) return false
   const counts = await deps.queue.counts()
   const now = deps.clock.now()
-  return followed.some(
-    (one) => isTimeToLook(one, now) || one.followed.seen !== movementOf(one.selected, counts),
-  )
+  return followed.some((one) => isTimeToLook(one, now) || one.followed.seen !== movementOf(one.selected, counts))
 }
 
 /** Its moment has come, or a shorter rhythm was set since it was fixed. */

@@ -47,7 +47,9 @@ export function makeSchoolWorkspace(options: WorkspaceOptions): SchoolWorkspace 
   mkdirSync(join(directory, 'sources'))
   configure(options.settings ?? {})
   const { clientId, clientSecret } = syntheticApplication
-  writeFileSync(join(directory, '.env'), `FT_UID=${clientId}\nFT_SECRET=${options.secret ?? clientSecret}\n`, { mode: 0o600 })
+  writeFileSync(join(directory, '.env'), `FT_UID=${clientId}\nFT_SECRET=${options.secret ?? clientSecret}\n`, {
+    mode: 0o600,
+  })
   const start = (...args: readonly string[]) => startIn(directory, args)
   return {
     directory,
