@@ -1,8 +1,12 @@
-/** `npm run bench`: every benchmark, each with its targets; exits 1 where one is missed. Name some (`path queue cli`) to run only those. */
+/**
+ * `npm run bench`: every benchmark, each with its targets; exits 1 where one is missed. Name some (`path queue cli`) to run only those; `school` takes parts of its own behind
+ * its name (`school limits churn`), and runs only where it is named: it takes half an hour.
+ */
 import { join } from 'node:path'
 import { benchCli } from './cli.js'
 import { runNode } from './measure.js'
 import { benchPath } from './path.js'
+import { benchSchool } from './school.js'
 
 const benchmarks: Readonly<Record<string, () => Promise<boolean>>> = {
   path: benchPath,
@@ -18,6 +22,10 @@ const benchmarks: Readonly<Record<string, () => Promise<boolean>>> = {
 }
 
 const named = process.argv.slice(2)
+if (named[0] === 'school') {
+  process.exitCode = (await benchSchool(named.slice(1))) ? 0 : 1
+  process.exit()
+}
 const unknown = named.filter((name) => !Object.hasOwn(benchmarks, name))
 if (unknown.length > 0)
   throw new Error(`no benchmark is called ${unknown.join(', ')}; there are ${Object.keys(benchmarks).join(', ')}`)

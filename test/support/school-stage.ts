@@ -106,7 +106,7 @@ const msOf = (text: string): number => {
  */
 export function fasterStreams(times: number): Readonly<Record<string, object>> {
   const fast = (text: string) => `${Math.max(1000, Math.round(msOf(text) / times))}ms`
-  const streams = Object.entries(school42.streams).map(([name, stream]) => {
+  const streams = Object.entries(school42.streams ?? {}).map(([name, stream]) => {
     const { every, incremental } = stream as { every?: string; incremental?: { overlap?: string } }
     const changes = incremental === undefined ? {} : { overlap: fast(incremental.overlap ?? '0s'), full_walk: 'never' }
     return [name, { ...(every === undefined ? {} : { every: fast(every) }), ...changes }]
@@ -116,7 +116,7 @@ export function fasterStreams(times: number): Readonly<Record<string, object>> {
 
 /** Nothing comes round by itself for so long that no test sees it. */
 export const restingStreams: Readonly<Record<string, object>> = Object.fromEntries(
-  Object.keys(school42.streams).map((name) => [name, { every: '30d' }]),
+  Object.keys(school42.streams ?? {}).map((name) => [name, { every: '30d' }]),
 )
 
 /** Requests by route and answer, for what is printed: `200 /v2/users?filter[id]`. */

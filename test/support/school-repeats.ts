@@ -1,0 +1,68 @@
+/** Why a school was asked the same twice: what its answers excuse, what the program declares, and what nothing explains. Works on the audit's entries alone. */
+import type { AuditEntry } from '../../src/simulators/audit.js'
+import { type Repeat, repeats } from '../../src/simulators/school-42/audit.js'
+
+export interface RepeatGroup {
+  readonly why: string
+  readonly count: number
+  /** One of them, as it was sent. */
+  readonly example: string
+}
+/** Moments (Unix ms) at which something happened that makes a request come again. */
+export interface Occasions {
+  readonly kills: readonly number[]
+  /** From when on everything is asked for anew: a round, a forced seed. */
+  readonly rounds: readonly number[]
+}
+export const unexplained = 'nothing explains it'
+
+/** Every repeat, by reason, most first. */
+export function groupRepeats(entries: readonly AuditEntry[], occasions: Occasions): readonly RepeatGroup[] {
+  const byNumber = new Map(entries.map((entry) => [entry.number, entry]))
+  const multiPage = pagedLists(entries)
+  const groups = new Map<string, { count: number; example: string }>()
+  for (const repeat of repeats(entries)) {
+    const moments = [repeat.first, repeat.again].map((number) => byNumber.get(number)?.answeredAt ?? 0)
+    const why = reason(repeat, { moments, multiPage, occasions })
+    const group = groups.get(why) ?? { count: 0, example: `${repeat.method} ${decodeURIComponent(repeat.path)}` }
+    groups.set(why, { ...group, count: group.count + 1 })
+  }
+  return [...groups].map(([why, group]) => ({ why, ...group })).sort((one, other) => other.count - one.count)
+}
+
+interface Sight {
+  readonly moments: readonly number[]
+  readonly multiPage: ReadonlySet<string>
+  readonly occasions: Occasions
+}
+
+function reason(repeat: Repeat, { moments, multiPage, occasions }: Sight): string {
+  const [first = 0, again = 0] = moments
+  const url = new URL(repeat.path, 'http://school')
+  const lies = (at: number) => at >= first - 200 && at <= again
+  if (repeat.excuse !== null) return repeat.excuse
+  if (occasions.kills.some(lies)) return 'the worker was killed between the two'
+  if (url.searchParams.has('range[updated_at]') || url.searchParams.has('range[end_at]')) return 'overlap of a delta'
+  if (occasions.rounds.some(lies)) return 'a new round'
+  if (url.searchParams.get('per_page') === '1') return 'verify counts'
+  if (url.pathname === '/v2/projects') return 'two streams on one list (projects, campus_projects)'
+  if (url.searchParams.get('page') === '1' && multiPage.has(listOf(url)))
+    return 'probe page of a walk from the last page'
+  return unexplained
+}
+
+/** Lists of which a further page was asked for. */
+function pagedLists(entries: readonly AuditEntry[]): ReadonlySet<string> {
+  const lists = new Set<string>()
+  for (const { path } of entries) {
+    const url = new URL(path, 'http://school')
+    if (Number(url.searchParams.get('page') ?? 1) > 1) lists.add(listOf(url))
+  }
+  return lists
+}
+
+function listOf(url: URL): string {
+  const rest = new URLSearchParams(url.searchParams)
+  rest.delete('page')
+  return `${url.pathname}?${rest.toString()}`
+}
