@@ -36,10 +36,14 @@ export async function benchSchool(parts: readonly string[]): Promise<boolean> {
       }),
   }
   const unknown = parts.filter((part) => !Object.hasOwn(known, part))
-  if (unknown.length > 0) throw new Error(`school has no part ${unknown.join(', ')}; there are ${Object.keys(known).join(', ')}`)
+  if (unknown.length > 0)
+    throw new Error(`school has no part ${unknown.join(', ')}; there are ${Object.keys(known).join(', ')}`)
   const directory = mkdtempSync(join(process.getuid?.() === 0 ? '/tmp' : tmpdir(), 'backfill-bench-school-'))
   chmodSync(directory, 0o755)
-  const server = await openEmbedded({ directory: join(directory, 'workspace'), elsewhere: join(directory, 'elsewhere') })
+  const server = await openEmbedded({
+    directory: join(directory, 'workspace'),
+    elsewhere: join(directory, 'elsewhere'),
+  })
   let isGood = true
   try {
     for (const [name, bench] of Object.entries(known)) {
@@ -91,7 +95,11 @@ async function benchLimits(make: Databases): Promise<boolean> {
     target('429 for being over a limit', found.overLimit, none),
     target('attempts spent by 429', found.attemptsByRefusal, none),
     target('tokens minted (one life)', minted, { kind: 'at most', bound: 1 }),
-    figure('times it was handed out (a workspace each)', found.tokens.reduce((sum, { granted }) => sum + granted, 0), ''),
+    figure(
+      'times it was handed out (a workspace each)',
+      found.tokens.reduce((sum, { granted }) => sum + granted, 0),
+      '',
+    ),
     target('repeats that nothing explains', repeatsOf(found.repeats, unexplained), none),
   ])
   sayRepeats(found.repeats)
@@ -119,7 +127,8 @@ async function benchChurn(
   for (const line of [...found.differences, ...found.died]) say(`  ✗ ${line}`)
   sayRepeats(found.repeats)
   say('\n  requests by answer and route')
-  for (const [shape, count] of Object.entries(found.shapes).sort((a, b) => b[1] - a[1])) say(`  ${String(count).padStart(6)}  ${shape}`)
+  for (const [shape, count] of Object.entries(found.shapes).sort((a, b) => b[1] - a[1]))
+    say(`  ${String(count).padStart(6)}  ${shape}`)
   const [first, last] = [found.statuses[0], found.statuses.at(-1)]
   say(`\nbackfill status after the load, 80 columns:\n${first ?? ''}\nand after the last cycle:\n${last ?? ''}`)
   return good
@@ -163,5 +172,6 @@ function repeatsOf(groups: readonly RepeatGroup[], why: string): number {
 }
 function sayRepeats(groups: readonly RepeatGroup[]): void {
   say('\n  asked more than once, and why')
-  for (const { count, why, example } of groups) say(`  ${String(count).padStart(6)}  ${why}\n          ${example.slice(0, 140)}`)
+  for (const { count, why, example } of groups)
+    say(`  ${String(count).padStart(6)}  ${why}\n          ${example.slice(0, 140)}`)
 }

@@ -112,6 +112,31 @@ describe('a stream that follows another', { timeout: 90_000 }, () => {
     expect(await idsIn('things')).toHaveLength(40)
   })
 
+  it('sets one value that always fails aside, and loads the others', async () => {
+    await setup(
+      {
+        owners: owners(9),
+        things: Array.from({ length: 9 }, (_, index) => row(1000 + index, index + 1)),
+      },
+      { things: ['retries: 0', 'attempts: 1'] },
+    )
+    api.before = (url, response) => {
+      if (!(url.searchParams.get('filter[owner_id]')?.split(',') ?? []).includes('4')) return
+      response.writeHead(500, { 'content-type': 'application/json' })
+      response.end('{"error":"oops"}')
+    }
+    expect(await workspace.run('worker')).toMatchObject({ code: 3 })
+    expect(await idsIn('things')).toEqual([1000, 1001, 1002, 1004, 1005, 1006, 1007, 1008])
+    const { dead } = (await workspace.json('status', '--dead')) as { dead: { code: string; partition: unknown }[] }
+    expect(dead).toMatchObject([{ code: 'http_500', partition: { owner_id: '4' } }])
+    // Mended: the one is put back, and nothing else is asked for.
+    api.before = () => undefined
+    expect(await workspace.run('retry', '--all')).toMatchObject({ code: 0 })
+    const requests = await work('acme.things')
+    expect(requests.map((path) => /filter\[owner_id\]=([^&]*)/.exec(path)?.[1])).toEqual(['4'])
+    expect(await idsIn('things')).toHaveLength(9)
+  })
+
   it('loads nothing where the source ignores the filter', async () => {
     await setup({ owners: owners(5), things: [row(1000, 1), row(1001, 999)] })
     api.ignoresOwner = true

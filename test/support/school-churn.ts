@@ -118,7 +118,9 @@ class Play {
       kills: { sent: this.#killedAt.length, atWork: this.#killedAtWork },
       ahead: this.#ahead,
       looks: this.#looks,
-      died: this.#runs.flatMap(({ died, refused, parked }) => [...died, ...refused, ...parked].map(({ message }) => message)),
+      died: this.#runs.flatMap(({ died, refused, parked }) =>
+        [...died, ...refused, ...parked].map(({ message }) => message),
+      ),
       repeats: groupRepeats(entries, { kills: this.#killedAt, rounds: this.#rounds }),
       shapes: requestsByShape(entries),
       statuses: this.#statuses,
@@ -187,7 +189,8 @@ class Play {
       const watermark = watermarks.get(campus_id)
       const updatedAt = byId.get(user_id)
       // Who moved here since is old by his own date and new by his membership's, which the window does not see.
-      if (watermark === undefined || updatedAt === undefined || Math.max(updatedAt, Date.parse(joinedAt)) >= watermark) continue
+      if (watermark === undefined || updatedAt === undefined || Math.max(updatedAt, Date.parse(joinedAt)) >= watermark)
+        continue
       if ((held.get(user_id) ?? 0) < updatedAt) this.#ahead += 1
     }
   }

@@ -4,12 +4,12 @@
  */
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
+import pg from 'pg'
 import type { AuditEntry } from '../../src/simulators/audit.js'
 import { busiestWindow, type TokenUse, tokenUses } from '../../src/simulators/school-42/audit.js'
 import { groupRepeats, type RepeatGroup } from './school-repeats.js'
 import { openStage, restingStreams, type SchoolStage, type StageOptions, type WorkerDocument } from './school-stage.js'
 import { createSchoolTables, makeSchoolWorkspace, type SchoolWorkspace } from './school-workspace.js'
-import pg from 'pg'
 
 export interface LimitsOptions {
   readonly database: StageOptions['database']
@@ -101,7 +101,13 @@ async function play(stage: SchoolStage, second: SchoolWorkspace, options: Limits
   }
   await Promise.all(beside)
   const entries = await stage.school.audit()
-  return { ...figures(entries, { ...options, dueUntil }), runs: runs.length, verifies, status, attemptsByRefusal: spentAttempts(stage, runs) }
+  return {
+    ...figures(entries, { ...options, dueUntil }),
+    runs: runs.length,
+    verifies,
+    status,
+    attemptsByRefusal: spentAttempts(stage, runs),
+  }
 }
 
 function figures(
@@ -130,7 +136,9 @@ function figures(
 function spentAttempts(stage: SchoolStage, runs: readonly WorkerDocument[]): number {
   const queue = new Sqlite(join(stage.workspace.directory, 'queue.db'), { readonly: true })
   try {
-    const spent = queue.prepare('select coalesce(sum(max(attempts - 1, 0)), 0) as spent from task').get() as { spent: number }
+    const spent = queue.prepare('select coalesce(sum(max(attempts - 1, 0)), 0) as spent from task').get() as {
+      spent: number
+    }
     return spent.spent + runs.reduce((sum, run) => sum + run.retrying + run.died.length, 0)
   } finally {
     queue.close()
