@@ -40,7 +40,10 @@ export function compilePrune(
       confirm: {
         request: compiled.request,
         gone: gone ?? (many === undefined ? defaultGone : []),
-        many: many === undefined ? null : { param: many.param, join: many.join ?? ',', max: many.max },
+        many:
+          many === undefined
+            ? null
+            : { param: many.param, join: many.join ?? ',', max: many.max, shrinkOn: many.shrinkOn ?? [] },
       },
       most,
       cascades,

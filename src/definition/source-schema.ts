@@ -23,7 +23,18 @@ import {
 } from './schema-parts.js'
 import { settingBounds } from './settings.js'
 import { budget, optionalSettings, sourceSettingsShape } from './settings-schema.js'
-import { filter, filters, forEach, fullWalk, incremental, match, overlap, rowsShape, windows } from './walk-schema.js'
+import {
+  filter,
+  filters,
+  forEach,
+  fullWalk,
+  incremental,
+  many,
+  match,
+  overlap,
+  rowsShape,
+  windows,
+} from './walk-schema.js'
 
 /** Types as people write them, and what each is in Postgres. */
 const columnTypes = {
@@ -201,12 +212,7 @@ const prune = z.strictObject(
           oneOf(['again', 'later']),
           request.extend({
             gone: listOf(count(400, 499), 'a list of statuses that say "gone"').optional(),
-            many: z
-              .strictObject(
-                { param: parameter, join: words('what stands between two values').optional(), max: count(1, 10_000) },
-                { error: '{ param: "filter[id]", max: 100 }' },
-              )
-              .optional(),
+            many: many.optional(),
           }),
         ],
         {

@@ -16,7 +16,8 @@ export const rowsShape = {
   where: where.optional(),
 }
 
-const many = z.strictObject(
+/** Many values in one request. */
+export const many = z.strictObject(
   {
     param: parameter,
     join: words('what stands between two values').optional(),

@@ -1,7 +1,7 @@
 import type { Auth } from './auth.js'
 import type { ParkRules } from './controls.js'
 import type { Json, JsonPath } from './json.js'
-import type { Backwards, FanOut, Incremental, RequiredRows, RowDimension, Windows } from './walk-model.js'
+import type { Backwards, FanOut, Incremental, ManyValues, RequiredRows, RowDimension, Windows } from './walk-model.js'
 
 /**
  * The canonical form of a source: plain, frozen, JSON-serialisable data, made from YAML or TypeScript by `src/definition`.
@@ -171,7 +171,7 @@ export interface ConfirmRequest {
   /** Statuses that say "gone"; any good answer says "still there", everything else says nothing. Empty with `many`. */
   readonly gone: readonly number[]
   /** Asks for many rows at once: those that the answer lists are still there, the others are gone. Only for keys of one column; null: a request each. */
-  readonly many: { readonly param: string; readonly join: string; readonly max: number } | null
+  readonly many: ManyValues | null
 }
 
 export interface RequestShape {

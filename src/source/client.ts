@@ -1,9 +1,9 @@
 // Owns the source port: walks and counts over HTTP, from a source's definition alone. Knows no source by name, no queue and no database.
 // Secrets are read from the environment at each walk and never leave. Open connections and access tokens are kept between walks, tokens also between runs.
-import { InvariantError, SourceUnavailable, TerminalError } from '../domain/errors.js'
+import { AnswerInvalid, BackfillError, InvariantError, SourceUnavailable, TerminalError } from '../domain/errors.js'
 import { manyValues } from '../domain/fan-out.js'
-import type { Budget, Clock, Log, Page, SourceClient, SourceCount, WalkStart } from '../domain/ports.js'
-import type { CountRule } from '../domain/source-model.js'
+import type { Budget, Clock, KeyText, Log, Page, SourceClient, SourceCount, WalkStart } from '../domain/ports.js'
+import type { ConfirmRequest, CountRule } from '../domain/source-model.js'
 import { createCredentialKeeper } from './credential-keeper.js'
 import type { ExchangeDependencies } from './exchange.js'
 import { cursorOf } from './numbered-pager.js'
@@ -49,11 +49,7 @@ export function createSourceClient(options: SourceClientOptions): SourceClient {
       const { confirm } = start.stream.prune
       if (typeof confirm === 'string' || keys.length > (confirm.many?.max ?? 1))
         throw new InvariantError(`confirm ${keys.length} keys of "${start.stream.name}" found no request for it`)
-      return await visitOf(start).askGone(confirm, keys, {
-        signal: start.signal,
-        onRequest: start.onRequest,
-        isFirst: true,
-      })
+      return await areGone(keys, confirm, { start, visit: visitOf(start), sizes })
     },
     passOver: passOverPage,
     close: async () => transport.close(),
@@ -87,6 +83,49 @@ interface Asked {
 function pagerOptions({ stream, partition }: PartitionStart, { visit: { parts }, sizes }: Asked): PagerOptions {
   const values = manyValues(stream, partition)
   return { stream, secrets: parts.secrets, origin: originOf(parts), since: null, values, sizes }
+}
+
+interface Confirming extends Asked {
+  readonly start: PartitionStart
+}
+
+/** Fewer at a time where the source says that they were too many, which is learned once. */
+async function areGone(
+  keys: readonly KeyText[],
+  confirm: ConfirmRequest,
+  asked: Confirming,
+): Promise<readonly boolean[]> {
+  const { start, visit, sizes } = asked
+  const name = `${start.stream.source}.${start.stream.name} confirm`
+  const shrinkOn = confirm.many?.shrinkOn ?? []
+  const gone: boolean[] = []
+  for (let at = 0; at < keys.length; ) {
+    const some = keys.slice(at, at + (sizes.get(name) ?? keys.length))
+    const surfaces = some.length > 1 ? shrinkOn : []
+    const asking = { signal: start.signal, onRequest: start.onRequest, isFirst: true, surfaces }
+    try {
+      const answers = await visit.askGone(confirm, some, asking)
+      if (answers === null && some.length === 1) throw cutShort(start)
+      if (answers === null) sizes.set(name, Math.floor(some.length / 2))
+      else {
+        gone.push(...answers)
+        at += some.length
+      }
+    } catch (error) {
+      const { status } = error instanceof BackfillError ? error.context : {}
+      if (typeof status !== 'number' || !surfaces.includes(status)) throw error
+      sizes.set(name, Math.floor(some.length / 2))
+    }
+  }
+  return gone
+}
+
+function cutShort({ stream }: PartitionStart): AnswerInvalid {
+  return new AnswerInvalid(
+    'confirm_incomplete',
+    `ask ${stream.source}.${stream.name} for one row found an answer with further pages`,
+    { hint: 'the source seems to ignore the parameter of "confirm"' },
+  )
 }
 
 interface Counted {

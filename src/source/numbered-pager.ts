@@ -9,7 +9,7 @@ import type { Proof } from '../domain/task.js'
 import type { NextStep, PageReply, Pager, PagerOptions } from './pager.js'
 import { sizeParams } from './pager.js'
 import { firstStep } from './request.js'
-import { extract, isSameJson, wholeNumber } from './rows.js'
+import { extract, isSameJson, type Reply, wholeNumber } from './rows.js'
 
 type Numbered = Pagination & { readonly kind: 'page' | 'offset' }
 
@@ -106,12 +106,12 @@ function advance(place: Place, rows: number, pagination: Numbered): Place {
 }
 
 /** Rows a page: what the source used, else what it was asked for; null where neither is known. */
-export function usedSizeOf(reply: PageReply, { pagination, stream }: NumberedContext): number | null {
+export function usedSizeOf(reply: Reply, { pagination, stream }: NumberedContext): number | null {
   return numberOf(reply, pagination.usedSize) ?? stream.settings.pageSize
 }
 
 /** The total of an answer. One that a count rule calls capped says nothing about the end from its cap on. */
-export function totalOf(reply: PageReply, { pagination, stream }: NumberedContext): number | null {
+export function totalOf(reply: Reply, { pagination, stream }: NumberedContext): number | null {
   const { total } = pagination
   const value = numberOf(reply, total)
   if (value === null || total === null) return null
@@ -126,7 +126,7 @@ function isShortEnd(reply: PageReply, { pagination, stream }: NumberedContext): 
   return size !== null && reply.rows.length < size
 }
 
-function numberOf(reply: PageReply, from: Extract | null): number | null {
+function numberOf(reply: Reply, from: Extract | null): number | null {
   return from === null ? null : wholeNumber(extract(reply, from))
 }
 

@@ -23,10 +23,11 @@ import { acceptedEncodings } from './decompress.js'
 import { cleanLine } from './excerpt.js'
 import type { Caller, ExchangeDependencies } from './exchange.js'
 import { answerError, exchange } from './exchange.js'
-import type { PageReply } from './pager.js'
+import { totalOf, usedSizeOf } from './numbered-pager.js'
+import { type PageReply, sizeParams } from './pager.js'
 import type { RequestParts, Step } from './request.js'
 import { buildRequest, firstStep, originOf } from './request.js'
-import { countBy, errorInside, extract, isSameJson, recordsOf, rowsOf, textOf } from './rows.js'
+import { countBy, errorInside, extract, isSameJson, type Reply, recordsOf, rowsOf, textOf } from './rows.js'
 import { secretsOf } from './secrets.js'
 import type { WireAnswer } from './transport.js'
 import type { Asking } from './walk.js'
@@ -44,8 +45,12 @@ export interface Visit {
   readonly askPage: (step: Step, asking: Asking) => Promise<PageReply>
   /** A request that only a count is read from; null where its answer holds none. */
   readonly askCount: (rule: CountRule, shape: RequestShape, asking: Asking) => Promise<SourceCount | null>
-  /** Which rows the source says are gone. An answer that is neither a good one nor one of the declared statuses is thrown. */
-  readonly askGone: (confirm: ConfirmRequest, keys: readonly KeyText[], asking: Asking) => Promise<readonly boolean[]>
+  /** Which rows the source says are gone; null: its answer may be cut short, and proves nothing of those it does not list. An answer that is neither a good one nor one of the declared statuses is thrown. */
+  readonly askGone: (
+    confirm: ConfirmRequest,
+    keys: readonly KeyText[],
+    asking: Asking,
+  ) => Promise<readonly boolean[] | null>
   readonly parts: RequestParts
 }
 
@@ -92,18 +97,26 @@ export function createVisit(start: PartitionStart, options: VisitOptions): Visit
       const [first = {}] = keys
       // The key's columns stand beside the dimensions; where both have a name, they hold the same value.
       const scope = { ...parts.scope, partition: { ...parts.scope.partition, ...first } }
-      const request = buildRequest({ ...parts, shape, scope }, many === null ? firstStep : askAll(many, keys))
+      const { pagination } = start.stream
+      const step =
+        many === null
+          ? firstStep
+          : askAll(many, keys, pagination.kind === 'none' ? {} : sizeParams(pagination, start.stream))
+      const request = buildRequest({ ...parts, shape, scope }, step)
       const reading = { stream: start.stream, address: request.address, clean: parts.secrets.clean, expected: [] }
       const readers = {
         read: (answer: WireAnswer) => {
           const decoded = decode(answer, { shape: { ...start.stream.answer, format: 'json' }, ...reading })
           refuseErrorInside(decoded, reading)
           if (many === null) return keys.map(() => false)
-          return goneIn(rowsOf(decoded, { shape: start.stream.answer, address: request.address }), keys, start.stream)
+          const rows = rowsOf(decoded, { shape: start.stream.answer, address: request.address })
+          const listed = { headers: answer.headers, root: decoded.root, rows }
+          return isWholeList(listed, start.stream) ? goneIn(rows, keys, start.stream) : null
         },
         readError: (answer: WireAnswer) => (gone.includes(answer.status) ? keys.map(() => true) : null),
       }
-      return await exchange(request, callerOf(asking, readers, shape), options.dependencies)
+      const caller = { ...callerOf<readonly boolean[] | null>(asking, readers, shape), surfaces: asking.surfaces ?? [] }
+      return await exchange(request, caller, options.dependencies)
     },
   }
 }
@@ -130,8 +143,25 @@ const accepted: Record<AnswerShape['format'], string> = {
   csv: 'text/csv, */*;q=0.5',
 }
 
-function askAll({ param, join }: NonNullable<ConfirmRequest['many']>, keys: readonly KeyText[]): Step {
-  return { ...firstStep, params: { [param]: keys.flatMap((key) => Object.values(key)).join(join) } }
+function askAll(
+  { param, join }: NonNullable<ConfirmRequest['many']>,
+  keys: readonly KeyText[],
+  size: Readonly<Record<string, number>>,
+): Step {
+  return { ...firstStep, params: { ...size, [param]: keys.flatMap((key) => Object.values(key)).join(join) } }
+}
+
+/** True where nothing can stand on a further page: a row that such a list lacks is gone. */
+function isWholeList(reply: Reply & { readonly rows: readonly Json[] }, stream: Stream): boolean {
+  const { pagination } = stream
+  if (pagination.kind === 'none') return true
+  if (pagination.kind !== 'page' && pagination.kind !== 'offset') {
+    return stream.settings.pageSize !== null && reply.rows.length < stream.settings.pageSize
+  }
+  const total = totalOf(reply, { pagination, stream })
+  if (total !== null) return reply.rows.length >= total
+  const size = usedSizeOf(reply, { pagination, stream })
+  return size !== null && reply.rows.length < size
 }
 
 /** Which of the keys an answer does not list. One that lists a row that was not asked for shows that the source did not obey. */

@@ -18,6 +18,8 @@ export interface Asking {
   readonly onRequest: () => void
   /** The error that the source declares to be its end is one on later pages only. */
   readonly isFirst: boolean
+  /** Statuses that are not tried again, because the caller knows another way. */
+  readonly surfaces?: readonly number[]
 }
 export interface WalkDependencies {
   readonly pager: Pager

@@ -211,7 +211,10 @@ export default defineSource({
       disposition: 'mirror',
       // Gone is who is in no campus any more and whom his own request does not find: one may leave one of two campuses.
       // Rows of these streams that still name him keep him; those of other tables go as their own foreign key says.
-      prune: { confirm: { path: '/v2/users', many: { param: 'filter[id]', max: 100 } }, cascades: true },
+      prune: {
+        confirm: { path: '/v2/users', many: { param: 'filter[id]', max: 100, shrinkOn: [502] } },
+        cascades: true,
+      },
       filters: {
         param: filterName,
         names: [
@@ -274,7 +277,7 @@ export default defineSource({
       match: { user_id: 'user_id' },
       every: '1d',
       disposition: 'mirror',
-      prune: { confirm: { path: '/v2/cursus_users', many: { param: 'filter[id]', max: 100 } } },
+      prune: { confirm: { path: '/v2/cursus_users', many: { param: 'filter[id]', max: 100, shrinkOn: [502] } } },
       filters: {
         param: filterName,
         names: [
@@ -321,7 +324,7 @@ export default defineSource({
       match: { user_id: 'user_id' },
       every: '7d',
       disposition: 'mirror',
-      prune: { confirm: { path: '/v2/projects_users', many: { param: 'filter[id]', max: 100 } } },
+      prune: { confirm: { path: '/v2/projects_users', many: { param: 'filter[id]', max: 100, shrinkOn: [502] } } },
       filters: {
         param: filterName,
         names: [
@@ -371,7 +374,7 @@ export default defineSource({
       match: { user_id: 'user_id' },
       every: '7d',
       disposition: 'mirror',
-      prune: { confirm: { path: '/v2/achievements_users', many: { param: 'filter[id]', max: 100 } } },
+      prune: { confirm: { path: '/v2/achievements_users', many: { param: 'filter[id]', max: 100, shrinkOn: [502] } } },
       filters: {
         param: filterName,
         names: ['id', 'user_id', 'achievement_id', 'nbr_of_success', 'created_at', 'updated_at', 'rewarded'],
@@ -397,7 +400,7 @@ export default defineSource({
       // Score and rank change without a new updated_at [code]: nothing but another look shows it.
       every: '1d',
       disposition: 'mirror',
-      prune: { confirm: { path: '/v2/coalitions_users', many: { param: 'filter[id]', max: 100 } } },
+      prune: { confirm: { path: '/v2/coalitions_users', many: { param: 'filter[id]', max: 100, shrinkOn: [502] } } },
       filters: {
         param: filterName,
         names: [
@@ -428,7 +431,7 @@ export default defineSource({
       every: '1h',
       incremental: { ...changes, overlap: '5m', fullWalk: nightly },
       disposition: 'mirror',
-      prune: { confirm: { path: '/v2/project_sessions', many: { param: 'filter[id]', max: 100 } } },
+      prune: { confirm: { path: '/v2/project_sessions', many: { param: 'filter[id]', max: 100, shrinkOn: [502] } } },
       filters: {
         param: filterName,
         names: [
@@ -497,7 +500,7 @@ export default defineSource({
         fullWalk: { every: '7d', hours: '21:00-06:00' },
       },
       disposition: 'mirror',
-      prune: { confirm: { path: '/v2/locations', many: { param: 'filter[id]', max: 100 } } },
+      prune: { confirm: { path: '/v2/locations', many: { param: 'filter[id]', max: 100, shrinkOn: [502] } } },
       filters: {
         param: filterName,
         names: [

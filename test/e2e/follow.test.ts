@@ -171,6 +171,35 @@ describe('a stream that follows another', { timeout: 90_000 }, () => {
     ).toEqual(['1004,1007'])
   })
 
+  it('keeps rows that went to another parent, however many at once, also where the source takes few ids', async () => {
+    const things = Array.from({ length: 80 }, (_, index) => row(1000 + index, (index % 2) + 1))
+    await setup(
+      { owners: owners(2), things },
+      {
+        things: [
+          'disposition: mirror',
+          'page_size: 10',
+          'prune: { most: { rows: 100 }, confirm: { path: /things, many: { param: "filter[id]", max: 50, shrink_on: [502] } } }',
+        ],
+      },
+    )
+    await work()
+    await pause(1100)
+    // All rows of the first owner go to a stranger, but for one, which is gone.
+    api.tables.things = things
+      .filter(({ id }) => id !== 1000)
+      .map((one) => ({ ...one, owner_id: one.owner_id === 1 ? 99 : 2 }))
+    api.tables.owners?.splice(0, 1, row(1, 0, { updated_at: now() }))
+    api.before = (url, response) => {
+      if ((url.searchParams.get('filter[id]')?.split(',').length ?? 0) <= 20) return
+      response.writeHead(502)
+      response.end()
+    }
+    await work()
+    expect(await idsIn('things')).toHaveLength(79)
+    expect(await idsIn('things')).not.toContain(1000)
+  })
+
   it('asks each parent for what changed since its own watermark', async () => {
     // A watermark shared by all parents would be the newest one's, and lose what is older at the second parent.
     const incremental =
