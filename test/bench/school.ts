@@ -36,10 +36,14 @@ export async function benchSchool(parts: readonly string[]): Promise<boolean> {
       }),
   }
   const unknown = parts.filter((part) => !Object.hasOwn(known, part))
-  if (unknown.length > 0) throw new Error(`school has no part ${unknown.join(', ')}; there are ${Object.keys(known).join(', ')}`)
+  if (unknown.length > 0)
+    throw new Error(`school has no part ${unknown.join(', ')}; there are ${Object.keys(known).join(', ')}`)
   const directory = mkdtempSync(join(process.getuid?.() === 0 ? '/tmp' : tmpdir(), 'backfill-bench-school-'))
   chmodSync(directory, 0o755)
-  const server = await openEmbedded({ directory: join(directory, 'workspace'), elsewhere: join(directory, 'elsewhere') })
+  const server = await openEmbedded({
+    directory: join(directory, 'workspace'),
+    elsewhere: join(directory, 'elsewhere'),
+  })
   let isGood = true
   try {
     for (const [name, bench] of Object.entries(known)) {
@@ -84,14 +88,23 @@ async function benchLimits(make: Databases): Promise<boolean> {
     figure('time', found.seconds, 's'),
     figure('worker runs beside verify and a second workspace', found.runs, ''),
     figure('verify runs', found.verifies, ''),
+    figure('requests of verify', found.byVerify, ''),
+    figure('requests of the second workspace', found.bySecond, ''),
     target('most answers in any second', found.busiestSecond, { kind: 'at most', bound: secondly }),
     target(`most answers in any ${longMs / 1000} s`, found.busiestLong, { kind: 'at most', bound: long }),
-    target('of limit less reserve, used while work was due', found.used * 100, { kind: 'at least', bound: 97 }, '%'),
+    {
+      ...target('of limit less reserve, used while work was due', found.used * 100, { kind: 'at least', bound: 97 }),
+      unit: '%',
+    },
     figure('429 that the simulator switched on', found.refusals - found.overLimit, ''),
     target('429 for being over a limit', found.overLimit, none),
     target('attempts spent by 429', found.attemptsByRefusal, none),
     target('tokens minted (one life)', minted, { kind: 'at most', bound: 1 }),
-    figure('times it was handed out (a workspace each)', found.tokens.reduce((sum, { granted }) => sum + granted, 0), ''),
+    figure(
+      'times it was handed out (a workspace each)',
+      found.tokens.reduce((sum, { granted }) => sum + granted, 0),
+      '',
+    ),
     target('repeats that nothing explains', repeatsOf(found.repeats, unexplained), none),
   ])
   sayRepeats(found.repeats)
@@ -119,7 +132,8 @@ async function benchChurn(
   for (const line of [...found.differences, ...found.died]) say(`  ✗ ${line}`)
   sayRepeats(found.repeats)
   say('\n  requests by answer and route')
-  for (const [shape, count] of Object.entries(found.shapes).sort((a, b) => b[1] - a[1])) say(`  ${String(count).padStart(6)}  ${shape}`)
+  for (const [shape, count] of Object.entries(found.shapes).sort((a, b) => b[1] - a[1]))
+    say(`  ${String(count).padStart(6)}  ${shape}`)
   const [first, last] = [found.statuses[0], found.statuses.at(-1)]
   say(`\nbackfill status after the load, 80 columns:\n${first ?? ''}\nand after the last cycle:\n${last ?? ''}`)
   return good
@@ -155,13 +169,14 @@ function churnResults(found: ChurnFigures): readonly Result[] {
 function figure(what: string, value: number, unit: string): Result {
   return { what, value, unit, target: null }
 }
-function target(what: string, value: number, wanted: NonNullable<Result['target']>, unit = ''): Result {
-  return { what, value, unit, target: wanted }
+function target(what: string, value: number, wanted: NonNullable<Result['target']>): Result {
+  return { what, value, unit: '', target: wanted }
 }
 function repeatsOf(groups: readonly RepeatGroup[], why: string): number {
   return groups.find((group) => group.why === why)?.count ?? 0
 }
 function sayRepeats(groups: readonly RepeatGroup[]): void {
   say('\n  asked more than once, and why')
-  for (const { count, why, example } of groups) say(`  ${String(count).padStart(6)}  ${why}\n          ${example.slice(0, 140)}`)
+  for (const { count, why, example } of groups)
+    say(`  ${String(count).padStart(6)}  ${why}\n          ${example.slice(0, 140)}`)
 }

@@ -5,7 +5,9 @@ import { compileSchool42 as compile, mistakesOfSchool42 as mistakesOf } from './
 const { streams, budget } = compile()
 
 it('fills the tables of the facts, parents before children', () => {
-  const tables = Object.values(streams).map(({ name, table }) => (name === table.name ? name : `${name} into ${table.name}`))
+  const tables = Object.values(streams).map(({ name, table }) =>
+    name === table.name ? name : `${name} into ${table.name}`,
+  )
   expect(tables).toEqual([
     'campuses',
     'cursus',
@@ -77,7 +79,11 @@ it('reads names as they are, question marks included', () => {
 
 it.each([
   ['a filter that is accepted and ignored', { projects_users: { filter: { cursus: 21 } } }, 'cursus'],
-  ['an unknown filter, with the nearest known one', { cursus_users: { filter: { cursus: 21 } } }, 'did you mean \\"cursus_id\\"'],
+  [
+    'an unknown filter, with the nearest known one',
+    { cursus_users: { filter: { cursus: 21 } } },
+    'did you mean \\"cursus_id\\"',
+  ],
   ['the filter that only looks as if users had it', { users: { filter: { campus_id: 1 } } }, 'campus_id'],
   ['an empty value, which the source would take for no filter', { users: { filter: { kind: '' } } }, 'kind'],
   ['a filter of a stream that knows none', { coalitions: { filter: { score: 1 } } }, 'score'],

@@ -69,6 +69,8 @@ export async function playChurn(options: ChurnOptions): Promise<ChurnFigures> {
   }
 }
 
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+
 class Play {
   readonly #stage: SchoolStage
   readonly #options: ChurnOptions
@@ -87,30 +89,26 @@ class Play {
 
   async run(): Promise<ChurnFigures> {
     const { school } = this.#stage
-    const { kills, cycles, changes } = this.#options
+    const { kills, cycles } = this.#options
     await this.#stage.seed()
     const startedAt = Date.now()
-    if (kills > 0) {
-      await this.#churnByTime()
-      await this.#kill(Math.ceil(kills / 2))
-    }
+    await this.#kill(Math.ceil(kills / 2))
     await this.#work()
     const seconds = (Date.now() - startedAt) / 1000
     const least = await school.least()
     const loaded = (await school.audit()).length
     await this.#note()
     const before = (await school.changes()).length
-    await this.#churnByTime()
     await this.#kill(Math.floor(kills / 2))
     const runs = this.#runs.length
     for (let cycle = 0; cycle < cycles; cycle += 1) await this.#cycle()
+    await this.#note()
     await school.freeze()
     const churned = (await school.audit()).length
     const happened = (await school.changes()).length - before
     await this.#look()
     const rounds = await this.#finish()
     const entries = await school.audit()
-    void changes
     return {
       load: { requests: loaded, seconds, least },
       churn: { requests: churned - loaded, changes: happened, runs: this.#runs.length - runs },
@@ -118,7 +116,9 @@ class Play {
       kills: { sent: this.#killedAt.length, atWork: this.#killedAtWork },
       ahead: this.#ahead,
       looks: this.#looks,
-      died: this.#runs.flatMap(({ died, refused, parked }) => [...died, ...refused, ...parked].map(({ message }) => message)),
+      died: this.#runs.flatMap(({ died, refused, parked }) =>
+        [...died, ...refused, ...parked].map(({ message }) => message),
+      ),
       repeats: groupRepeats(entries, { kills: this.#killedAt, rounds: this.#rounds }),
       shapes: requestsByShape(entries),
       statuses: this.#statuses,
@@ -126,22 +126,21 @@ class Play {
     }
   }
 
-  /** Whatever the traps change by requests goes on beside it. */
-  async #churnByTime(): Promise<void> {
-    const { cycleMs, changes } = this.#options
-    const everyMs = Math.max(1, Math.floor(cycleMs / changes))
-    await this.#stage.school.set({ churn: { everyRequests: null, everyMs, seed: 'an hour' } })
+  /** So many changes, a few at a time, spread over the time; what the traps change by requests comes on top. Counted, not timed: a slow machine must not see more of them. */
+  async #change(count: number, ms: number): Promise<void> {
+    const few = 5
+    for (let left = count; left > 0; left -= few) {
+      await this.#stage.school.churn(Math.min(few, left))
+      await pause((ms * few) / count)
+    }
   }
 
   /** One start by cron, which lets the run go on into the next cycle, as cron would. */
   async #cycle(): Promise<void> {
-    const endsAt = Date.now() + this.#options.cycleMs
+    const { cycleMs, changes } = this.#options
     this.#rounds.push(Date.now())
-    await this.#work('--max-runtime', `${this.#options.cycleMs}ms`)
+    await Promise.all([this.#work('--max-runtime', `${cycleMs}ms`), this.#change(changes, cycleMs)])
     await this.#look()
-    await this.#note()
-    const left = endsAt - Date.now()
-    if (left > 0) await new Promise((resolve) => setTimeout(resolve, left))
   }
 
   async #work(...args: readonly string[]): Promise<void> {
@@ -153,6 +152,7 @@ class Play {
   }
 
   async #kill(count: number): Promise<void> {
+    const few = Math.ceil(this.#options.changes / 10)
     for (let number = 0; number < count; number += 1) {
       const asked = (await this.#stage.school.audit()).length
       const { child, ended } = this.#stage.workspace.start('worker', '--json')
@@ -161,8 +161,9 @@ class Play {
       void ended.then(() => (isOver.now = true))
       const deadline = Date.now() + 8000
       while (!isOver.now && Date.now() < deadline && (await this.#stage.school.audit(asked)).length === 0)
-        await new Promise((resolve) => setTimeout(resolve, 50))
-      await new Promise((resolve) => setTimeout(resolve, this.#options.random() * 1500))
+        await pause(50)
+      await this.#stage.school.churn(few)
+      await pause(this.#options.random() * 1500)
       child.kill('SIGKILL')
       this.#killedAt.push(Date.now())
       const { signal } = await ended
@@ -187,7 +188,8 @@ class Play {
       const watermark = watermarks.get(campus_id)
       const updatedAt = byId.get(user_id)
       // Who moved here since is old by his own date and new by his membership's, which the window does not see.
-      if (watermark === undefined || updatedAt === undefined || Math.max(updatedAt, Date.parse(joinedAt)) >= watermark) continue
+      if (watermark === undefined || updatedAt === undefined || Math.max(updatedAt, Date.parse(joinedAt)) >= watermark)
+        continue
       if ((held.get(user_id) ?? 0) < updatedAt) this.#ahead += 1
     }
   }

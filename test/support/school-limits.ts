@@ -4,12 +4,12 @@
  */
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
+import pg from 'pg'
 import type { AuditEntry } from '../../src/simulators/audit.js'
 import { busiestWindow, type TokenUse, tokenUses } from '../../src/simulators/school-42/audit.js'
 import { groupRepeats, type RepeatGroup } from './school-repeats.js'
 import { openStage, restingStreams, type SchoolStage, type StageOptions, type WorkerDocument } from './school-stage.js'
-import { createSchoolTables, makeSchoolWorkspace, type SchoolWorkspace } from './school-workspace.js'
-import pg from 'pg'
+import { createSchoolTables, makeSchoolWorkspace, type SchoolWorkspace, verifyPageSize } from './school-workspace.js'
 
 export interface LimitsOptions {
   readonly database: StageOptions['database']
@@ -41,11 +41,16 @@ export interface LimitsFigures {
   /** 429s that nobody switched on. */
   readonly overLimit: number
   readonly attemptsByRefusal: number
+  /** Requests of `verify` and of the second workspace, which both ask what the first workspace's walks asked. */
+  readonly byVerify: number
+  readonly bySecond: number
   readonly repeats: readonly RepeatGroup[]
   readonly tokens: readonly TokenUse[]
   readonly status: string
 }
 const reserve = 0.05
+/** Tells the second workspace's requests from the first one's. */
+const secondPageSize = 50
 
 export async function playLimits(options: LimitsOptions): Promise<LimitsFigures> {
   const { secondly, long, longMs } = options
@@ -67,7 +72,7 @@ export async function playLimits(options: LimitsOptions): Promise<LimitsFigures>
   const file = join(stage.workspace.directory, 'shared-budget.db')
   const settings = { budget: { ...budget, file }, retry_delay: '50ms', backoff: '100ms', streams: restingStreams }
   stage.workspace.configure(settings)
-  const second = await openSecond(options.second, stage.school.url, { ...settings, page_size: 50 })
+  const second = await openSecond(options.second, stage.school.url, { ...settings, page_size: secondPageSize })
   try {
     return await play(stage, second.workspace, options)
   } finally {
@@ -101,7 +106,13 @@ async function play(stage: SchoolStage, second: SchoolWorkspace, options: Limits
   }
   await Promise.all(beside)
   const entries = await stage.school.audit()
-  return { ...figures(entries, { ...options, dueUntil }), runs: runs.length, verifies, status, attemptsByRefusal: spentAttempts(stage, runs) }
+  return {
+    ...figures(entries, { ...options, dueUntil }),
+    runs: runs.length,
+    verifies,
+    status,
+    attemptsByRefusal: spentAttempts(stage, runs),
+  }
 }
 
 function figures(
@@ -112,7 +123,11 @@ function figures(
   const refused = entries.filter(({ status }) => status === 429)
   const from = (entries[0]?.answeredAt ?? 0) - 1
   const windows = Math.floor((dueUntil - from) / longMs)
-  const inside = entries.filter(({ answeredAt }) => answeredAt > from && answeredAt <= from + windows * longMs).length
+  const inside = entries.filter(
+    // What verify asks may be taken from the reserve.
+    ({ answeredAt, path }) =>
+      answeredAt > from && answeredAt <= from + windows * longMs && !path.includes(`per_page=${verifyPageSize}&`),
+  ).length
   return {
     requests: entries.length,
     seconds: ((entries.at(-1)?.answeredAt ?? 0) - from) / 1000,
@@ -120,6 +135,8 @@ function figures(
     busiestLong: busiestWindow(entries, longMs).most,
     used: windows === 0 ? Number.NaN : inside / (Math.floor(long * (1 - reserve)) * windows),
     refusals: refused.length,
+    byVerify: entries.filter(({ path }) => path.includes(`per_page=${verifyPageSize}&`)).length,
+    bySecond: entries.filter(({ path }) => path.includes(`per_page=${secondPageSize}&`)).length,
     overLimit: refused.filter(({ labels }) => labels.trap === undefined).length,
     repeats: groupRepeats(entries, { kills: [], rounds: [] }),
     tokens: tokenUses(entries),
@@ -130,7 +147,9 @@ function figures(
 function spentAttempts(stage: SchoolStage, runs: readonly WorkerDocument[]): number {
   const queue = new Sqlite(join(stage.workspace.directory, 'queue.db'), { readonly: true })
   try {
-    const spent = queue.prepare('select coalesce(sum(max(attempts - 1, 0)), 0) as spent from task').get() as { spent: number }
+    const spent = queue.prepare('select coalesce(sum(max(attempts - 1, 0)), 0) as spent from task').get() as {
+      spent: number
+    }
     return spent.spent + runs.reduce((sum, run) => sum + run.retrying + run.died.length, 0)
   } finally {
     queue.close()

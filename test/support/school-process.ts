@@ -81,6 +81,7 @@ async function firstLine(child: ReturnType<typeof spawn>): Promise<string> {
 
 async function asked(url: string, path: string, init: RequestInit = {}): Promise<unknown> {
   const answer = await fetch(`${url}${path}`, init)
-  if (!answer.ok) throw new Error(`${init.method ?? 'GET'} ${path} was answered with ${answer.status}: ${await answer.text()}`)
-  return (await answer.json()) as unknown
+  if (!answer.ok)
+    throw new Error(`${init.method ?? 'GET'} ${path} was answered with ${answer.status}: ${await answer.text()}`)
+  return await answer.json()
 }

@@ -44,7 +44,6 @@ function reason(repeat: Repeat, { moments, multiPage, occasions }: Sight): strin
   if (occasions.kills.some(lies)) return 'the worker was killed between the two'
   if (url.searchParams.has('range[updated_at]') || url.searchParams.has('range[end_at]')) return 'overlap of a delta'
   if (occasions.rounds.some(lies)) return 'a new round'
-  if (url.searchParams.get('per_page') === '1') return 'verify counts'
   if (url.pathname === '/v2/projects') return 'two streams on one list (projects, campus_projects)'
   if (url.searchParams.get('page') === '1' && multiPage.has(listOf(url)))
     return 'probe page of a walk from the last page'

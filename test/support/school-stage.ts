@@ -8,7 +8,12 @@ import type { School42Options } from '../../src/simulators/school-42/school-42.j
 import school42 from '../../src/sources/school42.js'
 import { type SchoolProcess, startSchoolProcess } from './school-process.js'
 import { allDifferences, type Differences } from './school-truth.js'
-import { createSchoolTables, makeSchoolWorkspace, type SchoolSettings, type SchoolWorkspace } from './school-workspace.js'
+import {
+  createSchoolTables,
+  makeSchoolWorkspace,
+  type SchoolSettings,
+  type SchoolWorkspace,
+} from './school-workspace.js'
 
 export interface StageOptions {
   readonly database: { readonly config: pg.ClientConfig; readonly url: string }
@@ -118,7 +123,9 @@ export const restingStreams: Readonly<Record<string, object>> = Object.fromEntri
 export function requestsByShape(entries: readonly AuditEntry[]): Readonly<Record<string, number>> {
   const counts: Record<string, number> = {}
   for (const { status, path } of entries) {
-    const shape = `${status} ${decodeURIComponent(path).replace(/=[^&]*/g, '').replace(/\/\d+/g, '/:id')}`
+    const shape = `${status} ${decodeURIComponent(path)
+      .replace(/=[^&]*/g, '')
+      .replace(/\/\d+/g, '/:id')}`
     counts[shape] = (counts[shape] ?? 0) + 1
   }
   return counts

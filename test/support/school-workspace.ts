@@ -9,6 +9,8 @@ import { join, resolve } from 'node:path'
 import type pg from 'pg'
 import { syntheticApplication } from '../../src/simulators/school-42/tokens.js'
 
+/** Rows a page that `verify` asks for: no other program of a test does. */
+export const verifyPageSize = 99
 const root = resolve(import.meta.dirname, '../..')
 
 export interface Ended {
@@ -47,7 +49,9 @@ export function makeSchoolWorkspace(options: WorkspaceOptions): SchoolWorkspace 
   mkdirSync(join(directory, 'sources'))
   configure(options.settings ?? {})
   const { clientId, clientSecret } = syntheticApplication
-  writeFileSync(join(directory, '.env'), `FT_UID=${clientId}\nFT_SECRET=${options.secret ?? clientSecret}\n`, { mode: 0o600 })
+  writeFileSync(join(directory, '.env'), `FT_UID=${clientId}\nFT_SECRET=${options.secret ?? clientSecret}\n`, {
+    mode: 0o600,
+  })
   const start = (...args: readonly string[]) => startIn(directory, args)
   return {
     directory,
@@ -67,7 +71,9 @@ function startIn(
   directory: string,
   args: readonly string[],
 ): { readonly child: ChildProcess; readonly ended: Promise<Ended> } {
-  const env = { PATH: process.env.PATH, HOME: process.env.HOME, LANG: 'C.UTF-8', COLUMNS: '80' }
+  // What `verify` asks is told apart from what walks ask by its page size alone.
+  const told = args[0] === 'verify' ? { BACKFILL_PAGE_SIZE: String(verifyPageSize) } : {}
+  const env = { ...told, PATH: process.env.PATH, HOME: process.env.HOME, LANG: 'C.UTF-8', COLUMNS: '80' }
   const child = spawn(process.execPath, [join(root, 'bin/run.js'), ...args], {
     cwd: directory,
     env,
