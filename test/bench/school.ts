@@ -108,7 +108,7 @@ async function benchLimits(make: Databases): Promise<boolean> {
     target('repeats that nothing explains', repeatsOf(found.repeats, unexplained), none),
   ])
   sayRepeats(found.repeats)
-  say(`\nbackfill status in the third run, 80 columns:\n${found.status}`)
+  say(`\nbackfill status in the second run, 80 columns:\n${found.status}`)
   return good
 }
 
@@ -155,8 +155,8 @@ function churnResults(found: ChurnFigures): readonly Result[] {
     figure('rows in all tables', found.rows, ''),
     figure('rows deleted by proof', found.prunedRows, ''),
     target('tables that are not the truth', found.differences.length, none),
-    figure('kills sent', kills.sent, ''),
-    figure('of them while the worker lived', kills.atWork, ''),
+    figure('workers killed at work', kills.atWork, ''),
+    figure('workers that had ended before the kill', kills.tooLate, ''),
     figure('looks at watermarks', found.looks, ''),
     target('rows older than a watermark and not in the table', found.ahead, none),
     target('dead tasks, refused streams, parked sources', found.died.length, none),

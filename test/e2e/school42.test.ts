@@ -28,15 +28,15 @@ describe('School 42 under cron', { timeout: 180_000 }, () => {
     const second = await createDatabase()
     try {
       const found = await playLimits({
-        ...{ database, second, users: 250, secondly: 20, long: 50, longMs: 5000 },
-        ...{ runMs: 3000, tokenLifeS: 7200, spuriousEvery: 29, atMostMs: 60_000 },
+        ...{ database, second, users: 250, secondly: 20, long: 40, longMs: 8000 },
+        ...{ runMs: 12_000, tokenLifeS: 7200, spuriousEvery: 29, atMostMs: 60_000 },
       })
       expect(found.busiestSecond).toBeLessThanOrEqual(20)
-      expect(found.busiestLong).toBeLessThanOrEqual(50)
+      expect(found.busiestLong).toBeLessThanOrEqual(40)
       expect(found).toMatchObject({ overLimit: 0, attemptsByRefusal: 0 })
       expect(found.refusals).toBeGreaterThan(0)
       // Of a short run on a busy machine; the benchmark asks for 97 %.
-      expect(found.used).toBeGreaterThan(0.8)
+      expect(found.used).toBeGreaterThan(0.7)
       expect(found.verifies).toBeGreaterThan(0)
       expect(found.bySecond).toBeGreaterThan(0)
       expect(found.tokens).toHaveLength(1)
@@ -61,7 +61,6 @@ describe('School 42 under cron', { timeout: 180_000 }, () => {
   it('loses and doubles nothing where the worker is killed at random moments of load and changes', async () => {
     const found = await playChurn({ ...small, database, cycles: 1, kills: 4, random: randomFrom('kills') })
     expectTruth(found)
-    expect(found.kills).toEqual({ sent: 4, atWork: expect.any(Number) as number })
-    expect(found.kills.atWork).toBeGreaterThan(0)
+    expect(found.kills.atWork).toBe(4)
   })
 })

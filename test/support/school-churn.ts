@@ -35,7 +35,8 @@ export interface ChurnFigures {
   readonly final: { readonly requests: number; readonly rounds: number }
   /** `table: rows lacking, rows surplus`; empty where all is true. */
   readonly differences: readonly string[]
-  readonly kills: { readonly sent: number; readonly atWork: number }
+  /** Workers that were killed after their first request, and those that had ended before they were. */
+  readonly kills: { readonly atWork: number; readonly tooLate: number }
   /** Rows older than their watermark that were not in the table, over all looks. */
   readonly ahead: number
   readonly looks: number
@@ -78,7 +79,7 @@ class Play {
   readonly #rounds: number[] = []
   readonly #runs: WorkerDocument[] = []
   readonly #statuses: string[] = []
-  #killedAtWork = 0
+  #endedBefore = 0
   #ahead = 0
   #looks = 0
 
@@ -113,7 +114,7 @@ class Play {
       load: { requests: loaded, seconds, least },
       churn: { requests: churned - loaded, changes: happened, runs: this.#runs.length - runs },
       final: { requests: entries.length - churned, rounds },
-      kills: { sent: this.#killedAt.length, atWork: this.#killedAtWork },
+      kills: { atWork: this.#killedAt.length, tooLate: this.#endedBefore },
       ahead: this.#ahead,
       looks: this.#looks,
       died: this.#runs.flatMap(({ died, refused, parked }) =>
@@ -151,23 +152,22 @@ class Play {
     this.#statuses.push((await this.#stage.workspace.run('status')).stdout)
   }
 
+  /** Kills so many workers that live, at random moments after their first request. */
   async #kill(count: number): Promise<void> {
     const few = Math.ceil(this.#options.changes / 10)
-    for (let number = 0; number < count; number += 1) {
+    const until = this.#killedAt.length + count
+    for (let tries = 0; this.#killedAt.length < until && tries < 3 * count; tries += 1) {
       const asked = (await this.#stage.school.audit()).length
+      await this.#stage.school.churn(few)
       const { child, ended } = this.#stage.workspace.start('worker', '--json')
-      // From its first request on it is at work; before that it starts.
       const isOver = { now: false }
       void ended.then(() => (isOver.now = true))
-      const deadline = Date.now() + 8000
-      while (!isOver.now && Date.now() < deadline && (await this.#stage.school.audit(asked)).length === 0)
-        await pause(50)
-      await this.#stage.school.churn(few)
-      await pause(this.#options.random() * 1500)
+      while (!isOver.now && (await this.#stage.school.audit(asked)).length === 0) await pause(20)
+      await pause(this.#options.random() ** 2 * 1500)
+      const killedAt = Date.now()
       child.kill('SIGKILL')
-      this.#killedAt.push(Date.now())
-      const { signal } = await ended
-      if (signal === 'SIGKILL') this.#killedAtWork += 1
+      if ((await ended).signal === 'SIGKILL') this.#killedAt.push(killedAt)
+      else this.#endedBefore += 1
       await this.#look()
     }
   }

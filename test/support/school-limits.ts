@@ -93,14 +93,14 @@ async function play(stage: SchoolStage, second: SchoolWorkspace, options: Limits
   const startedAt = Date.now()
   const runtime = `--max-runtime=${options.runMs}ms`
   while (Date.now() - startedAt < options.atMostMs) {
-    if (runs.length % 3 === 1) beside.push(second.run('worker', runtime))
-    if (runs.length % 4 === 2) {
+    if (runs.length % 3 === 0) beside.push(second.run('worker', runtime))
+    if (runs.length % 4 === 1) {
       verifies += 1
       beside.push(stage.workspace.run('verify', 'school42', '--json'))
     }
     const run = await stage.work(runtime)
     runs.push(run)
-    if (runs.length === 3) status = (await stage.workspace.run('status')).stdout
+    if (runs.length === 2) status = (await stage.workspace.run('status')).stdout
     if (run.end === 'empty' || run.end === 'nothing_due') break
     dueUntil = Date.now()
   }
