@@ -21,7 +21,7 @@ export async function differences(
 }
 
 /** The same for rows that were read before. `all`: a row that is there twice is a difference. */
-export async function differencesOf(
+async function differencesOf(
   client: pg.Client,
   table: SchoolTable,
   rows: readonly object[],
