@@ -133,7 +133,8 @@ function namesOnly(template: string, dimensions: readonly string[], all: readonl
  * not in it, because the walk keeps its own.
  */
 export function requestHash(stream: Stream, source: Pick<Source, 'baseUrl' | 'config'>): string {
-  const { pagination, answer, fanOut, incremental, windows } = stream
+  const { pagination, answer, incremental, windows } = stream
+  const many = stream.fanOut?.many ?? null
   // What a request costs changes nothing of what it asks.
   const { weight: _, ...request } = stream.request
   const templates = JSON.stringify([source.baseUrl, request]).replaceAll(/(?<=\{)\s+|\s+(?=\})/g, '')
@@ -147,7 +148,7 @@ export function requestHash(stream: Stream, source: Pick<Source, 'baseUrl' | 'co
     config: Object.fromEntries(config),
     // Left out where a stream has none, so that walks of older versions go on.
     ...(answer.unfold === undefined ? {} : { unfold: answer.unfold }),
-    ...(fanOut?.many == null ? {} : { many: fanOut.many }),
+    ...(many === null ? {} : { many }),
     ...(incremental === null ? {} : { passes: incremental.passes }),
     ...(windows === null ? {} : { windows }),
   }

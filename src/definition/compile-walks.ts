@@ -1,5 +1,6 @@
 // Owns what a stream says about its walks: rows of another stream as partitions, windows, changes, filters. Checks that every name is there and that what belongs
 // together is given together.
+import { manyOf } from '../domain/fan-out.js'
 import type { JsonPath } from '../domain/json.js'
 import type { Column, Dimension, Pagination, RequestShape, Stream, TableName } from '../domain/source-model.js'
 import type {
@@ -137,9 +138,10 @@ export function checkMany(
   spot: Spot,
   { fanOut, match }: { readonly fanOut: FanOut | null; readonly match: Readonly<Record<string, string>> },
 ): void {
-  if (fanOut?.many == null || match[fanOut.dimension] !== undefined) return
+  const dimension = manyOf({ fanOut })?.dimension
+  if (dimension === undefined || Object.hasOwn(match, dimension)) return
   refuse(scope.mistakes, spotAt(spot, 'match'), {
-    expected: `the column that holds "${fanOut.dimension}" in each row, because many share a request`,
+    expected: `the column that holds "${dimension}" in each row, because many share a request`,
     found: 'nothing',
   })
 }
@@ -200,7 +202,7 @@ function compilePass(
   const query = pass.query ?? {}
   checkTemplates(scope, spotAt(spot, 'query'), { templates: query, mayUseCursor: false })
   const form = pass.form ?? '{from}'
-  requireHoles(scope, spotAt(spot, 'form'), form, ['from'])
+  requireHoles(scope, spotAt(spot, 'form'), { form, names: ['from'] })
   return {
     field: recordPath(pass.field, columns),
     param: pass.param,
@@ -212,7 +214,7 @@ function compilePass(
 }
 
 /** A column's name stands for its place in the record. */
-export function recordPath(path: JsonPath, columns: readonly Column[] | null): JsonPath {
+function recordPath(path: JsonPath, columns: readonly Column[] | null): JsonPath {
   const name = path.length === 1 ? path[0] : undefined
   return columns?.find((column) => column.name === name)?.path ?? path
 }
@@ -247,7 +249,7 @@ export function compileWindows(
   if (given === undefined) return null
   const at = spotAt(spot, 'windows')
   const form = given.form ?? '{from},{to}'
-  requireHoles(scope, spotAt(at, 'form'), form, ['from', 'to'])
+  requireHoles(scope, spotAt(at, 'form'), { form, names: ['from', 'to'] })
   if (!('total' in pagination) || pagination.total === null)
     refuse(scope.mistakes, at, { expected: 'pages with a total, so that a full window can be halved', found: 'none' })
   return {
@@ -260,7 +262,11 @@ export function compileWindows(
   }
 }
 
-function requireHoles(scope: SourceScope, spot: Spot, form: string, names: readonly string[]): void {
+function requireHoles(
+  scope: SourceScope,
+  spot: Spot,
+  { form, names }: { readonly form: string; readonly names: readonly string[] },
+): void {
   for (const name of names) {
     if (!form.includes(`{${name}}`))
       refuse(scope.mistakes, spot, { expected: `text with {${name}}`, found: JSON.stringify(form) })
@@ -269,8 +275,7 @@ function requireHoles(scope: SourceScope, spot: Spot, form: string, names: reado
 
 /** Pages from the last one need to know which that is. */
 export function checkBackwards(scope: SourceScope, spot: Spot, pagination: Pagination): void {
-  if (!('backwards' in pagination) || pagination.backwards === undefined) return
-  if (pagination.total !== null && pagination.kind === 'page') return
+  if (!('backwards' in pagination) || (pagination.total !== null && pagination.kind === 'page')) return
   const expected = 'numbered pages with a total, to begin at the last one'
   refuse(scope.mistakes, spotAt(spot, 'paginate', 'backwards'), { expected, found: pagination.kind })
 }

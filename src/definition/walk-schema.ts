@@ -108,8 +108,6 @@ export const match = z.record(z.string(), words('a column name'), {
   error: 'dimensions with the column that holds each, like { user_id: user_id }',
 })
 
-export type ForEachDraft = z.output<typeof forEach>
 export type IncrementalDraft = z.output<typeof incremental>
 export type FullWalkDraft = z.output<typeof fullWalk>
-export type WindowsDraft = z.output<typeof windows>
 export type FilterNames = z.output<typeof filters>

@@ -14,6 +14,8 @@ export interface SplitPage {
   /** Why it was given up. */
   readonly code: string
   readonly message: string
+  /** Not a page, but half of the values of this dimension: the first (`at` 0) or the second. A walk over many values that always fails is split into two. */
+  readonly half?: string
 }
 
 /** The one page that a task asks for, and under which circumstances it is that page. */
@@ -36,12 +38,19 @@ const hashLength = 12
 /** The partition of a split page's task. */
 export function pageTaskPartition(
   partition: Partition,
-  page: Pick<SplitPage, 'number' | 'at'>,
+  page: Pick<SplitPage, 'number' | 'at' | 'half'>,
   walk: { readonly pageSize: number | null; readonly requestHash: string },
 ): Partition {
+  if (page.half !== undefined) return { ...partition, [page.half]: halfOf(partition[page.half] ?? '', page.at) }
   const size = walk.pageSize === null ? '' : ` size ${walk.pageSize}`
   const request = walk.requestHash.slice(0, hashLength)
   return { ...partition, [pageName]: String(page.number), [walkName]: `at ${page.at}${size} request ${request}` }
+}
+
+function halfOf(text: string, at: number): string {
+  const values = text.split(',')
+  const middle = Math.ceil(values.length / 2)
+  return (at === 0 ? values.slice(0, middle) : values.slice(middle)).join(',')
 }
 
 /** The page that a task of this partition asks for; null where it asks for the whole partition. */

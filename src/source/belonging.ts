@@ -1,6 +1,7 @@
 // Owns the question whether a row belongs to the partition that was asked for, where the stream says by which column that shows. A source that ignores a filter
 // answers with everybody's rows. Pure.
 import { AnswerInvalid } from '../domain/errors.js'
+import { manyOf, manyValues } from '../domain/fan-out.js'
 import type { Json, JsonPath } from '../domain/json.js'
 import { valueAt } from '../domain/json.js'
 import type { Partition } from '../domain/partition.js'
@@ -25,23 +26,9 @@ export function belongingOf(start: {
   return Object.entries(stream.match).flatMap(([dimension, column]) => {
     const value = partition[dimension]
     if (value === undefined || source.dimensions[dimension]?.kind === 'dates') return []
-    const values = new Set(isMany(stream, dimension) ? splitValues(value) : [value])
+    const values = new Set(manyOf(stream)?.dimension === dimension ? manyValues(stream, partition) : [value])
     return [{ dimension, path: pathOfColumn(stream, column), values }]
   })
-}
-
-/** True for the dimension of which one request names several values. */
-function isMany({ fanOut }: Stream, dimension: string): boolean {
-  return fanOut?.many != null && fanOut.dimension === dimension
-}
-
-/** Values of the fan-out's dimension in a partition. */
-export function valuesOf({ fanOut }: Stream, partition: Partition): readonly string[] {
-  return fanOut?.many == null ? [] : splitValues(partition[fanOut.dimension] ?? '')
-}
-
-function splitValues(text: string): readonly string[] {
-  return text === '' ? [] : text.split(',')
 }
 
 /** Where a column's value is in a record. */

@@ -1,9 +1,9 @@
 // Owns the source port: walks and counts over HTTP, from a source's definition alone. Knows no source by name, no queue and no database.
 // Secrets are read from the environment at each walk and never leave. Open connections and access tokens are kept between walks, tokens also between runs.
 import { InvariantError, SourceUnavailable, TerminalError } from '../domain/errors.js'
+import { manyValues } from '../domain/fan-out.js'
 import type { Budget, Clock, Log, Page, SourceClient, SourceCount, WalkStart } from '../domain/ports.js'
 import type { CountRule } from '../domain/source-model.js'
-import { valuesOf } from './belonging.js'
 import { createCredentialKeeper } from './credential-keeper.js'
 import type { ExchangeDependencies } from './exchange.js'
 import { cursorOf } from './numbered-pager.js'
@@ -84,7 +84,7 @@ interface Asked {
 }
 
 function pagerOptions({ stream, partition }: PartitionStart, { visit: { parts }, sizes }: Asked): PagerOptions {
-  const values = valuesOf(stream, partition)
+  const values = manyValues(stream, partition)
   return { stream, secrets: parts.secrets, origin: originOf(parts), since: null, values, sizes }
 }
 

@@ -17,7 +17,7 @@ export function writeMoment(ms: number, format: TimeFormat): string {
 }
 
 /** A record's value as it goes into the next request: as the source wrote it, so that no digit is lost. null where it is none. */
-export function momentText(value: Json | undefined): string | null {
+function momentText(value: Json | undefined): string | null {
   if (typeof value === 'string') return value === '' ? null : value
   if (typeof value === 'number' || typeof value === 'bigint' || value instanceof ExactDecimal) return String(value)
   return null

@@ -1,4 +1,5 @@
 // Owns which pager serves which walk: the pagination of one request, and around it what the stream says of its walks: changes or windows, many values.
+import { manyOf } from '../domain/fan-out.js'
 import type { Cursor, PassedPage } from '../domain/ports.js'
 import type { Pagination, Stream } from '../domain/source-model.js'
 import { backwardsPager } from './backwards-pager.js'
@@ -20,8 +21,9 @@ export function countPager(options: PagerOptions): Pager {
   return withMany(plainPager(options), options.stream, options)
 }
 
-function withMany(inner: Pager, { fanOut }: Stream, options: PagerOptions): Pager {
-  return fanOut?.many == null ? inner : manyPager(fanOut.many, inner, options)
+function withMany(inner: Pager, stream: Stream, options: PagerOptions): Pager {
+  const many = manyOf(stream)
+  return many === null ? inner : manyPager(many, inner, options)
 }
 
 /** Over changes, over windows, or over everything at once. */
@@ -52,8 +54,8 @@ function isNumbered(pagination: Pagination): pagination is Pagination & { readon
 
 /** {@link SourceClient.passOver}: only plain numbered pages can be passed over; where the others go on is in the answer. */
 export function passOverPage(stream: Stream, cursor: Cursor | null): PassedPage | null {
-  const { pagination, fanOut, windows, incremental } = stream
-  const isPlain = fanOut?.many == null && windows === null && incremental === null
+  const { pagination, windows, incremental } = stream
+  const isPlain = manyOf(stream) === null && windows === null && incremental === null
   if (!isNumbered(pagination) || pagination.backwards !== undefined || !isPlain) return null
   return passOver(pagination, stream, cursor)
 }

@@ -2,6 +2,7 @@
  * What a walk of a stream with watermarks begins from, and what its end says of the partitions it walked. Owns the rule which walks may say anything; knows no SQL.
  */
 import { ConfigError, ParentMissing, SourceRejected } from '../domain/errors.js'
+import { singlePartitions } from '../domain/fan-out.js'
 import type { Mark } from '../domain/follow.js'
 import { didYouMean, listNames } from '../domain/nearest.js'
 import type { Partition } from '../domain/partition.js'
@@ -31,13 +32,6 @@ export async function sinceOf(
   if (stream.incremental === null || isFull || page !== null) return null
   const watermark = await destination.watermark(stream, singlePartitions(stream, partition))
   return watermark === null ? null : watermark - stream.incremental.overlapMs
-}
-
-/** A partition of many values as one for each; any other as it is. */
-export function singlePartitions({ fanOut }: Pick<Stream, 'fanOut'>, partition: Partition): readonly Partition[] {
-  if (fanOut?.many == null) return [partition]
-  const { dimension } = fanOut
-  return (partition[dimension] ?? '').split(',').map((value) => ({ ...partition, [dimension]: value }))
 }
 
 /** What the end of a walk says; undefined: nothing, for nobody keeps it, or it is contradicted. */

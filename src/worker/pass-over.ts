@@ -3,6 +3,7 @@
  * the next page shows that it is the page that fails and not the source.
  */
 import { AnswerInvalid, SourceRejected, SourceUnavailable } from '../domain/errors.js'
+import { manyOf, manyValues } from '../domain/fan-out.js'
 import { type PageOfWalk, pageTaskPartition, type SplitPage } from '../domain/page-task.js'
 import type { Partition } from '../domain/partition.js'
 import type { Cursor, Walk } from '../domain/ports.js'
@@ -65,6 +66,17 @@ export function splitTasksOf(walk: Walk | null, partition: Partition): SplitTask
     partitions: splitOf(walk).map((page) => pageTaskPartition(partition, page, walk)),
     since: walk.startedAt,
   }
+}
+
+/** Both halves of a walk over many values that always fails; null: there is one value, which is the one that fails. */
+export function halves(
+  error: unknown,
+  { stream, partition }: { readonly stream: Pick<Stream, 'fanOut'>; readonly partition: Partition },
+): readonly SplitPage[] | null {
+  const half = manyOf(stream)?.dimension
+  if (half === undefined || manyValues(stream, partition).length < 2 || !isPageFault(error)) return null
+  const { code, message } = describe(error)
+  return [0, 1].map((at) => ({ number: at + 1, at, code, message, half }))
 }
 
 /** What an operator should know of a walk whose task died of a page; undefined where the page had nothing to do with it. */

@@ -4,15 +4,17 @@
  * nothing is made twice: a partition with an open task is left alone.
  */
 import { ConfigError, ParentMissing } from '../domain/errors.js'
+import { manyOf, singlePartitions } from '../domain/fan-out.js'
 import type { DuePartition, DueReport, Followed, FollowFound, FollowQueue } from '../domain/follow.js'
 import { isWithinHours } from '../domain/hours.js'
-import { fullWalkPartition, isFullWalk, wholePartition } from '../domain/page-task.js'
-import { type Partition, partitionKey } from '../domain/partition.js'
+import { fullWalkPartition } from '../domain/page-task.js'
+import { partitionKey } from '../domain/partition.js'
 import { restPartitions, rowsOf } from '../domain/plan.js'
 import type { Clock, Destination, Log, Queue, StreamCounts } from '../domain/ports.js'
 import type { SelectedStream } from '../domain/selection.js'
 import type { Stream } from '../domain/source-model.js'
-import { keepsWatermarks, requireRows, singlePartitions } from './mark.js'
+import { type Choice, choose } from './choose.js'
+import { keepsWatermarks, requireRows } from './mark.js'
 
 export interface PlannerDeps {
   readonly queue: Queue
@@ -24,15 +26,19 @@ export interface PlannerDeps {
   readonly today: string
   /** IANA zone of hours. */
   readonly timezone: string
+  /** The run ends when nothing is left to do: what comes round meanwhile is the next one's. */
+  readonly untilEmpty: boolean
   /** A stream whose configuration names rows that are not there: nothing is asked for. */
   readonly onRefused: (selected: SelectedStream, error: ConfigError) => void
 }
 
+/** A run that lasts looks this often for what has come round. */
+const roundsMs = 60_000
+/** A partition that its walk left due is tried again after this, at the earliest. */
+const changedAgainMs = 300_000
 /** Tables move with every flush: their followers are looked at this often at most. */
 const pauseMs = 2000
 const enqueueSize = 1000
-/** Full walks of one stream in the queue at a time: what is begun at night should be over by day. */
-const mostFullWalks = 100
 /** How far what is only old stands behind what changed. */
 const stepBack = 10
 /** What could not be made for want of room is looked at again so soon. */
@@ -47,10 +53,13 @@ export async function isPlanDue(
   if (followed.length === 0) return false
   const counts = await deps.queue.counts()
   const now = deps.clock.now()
-  return followed.some(
-    ({ selected, followed: one }) =>
-      (one.planAt !== null && one.planAt <= now) || one.seen !== movementOf(selected, counts),
-  )
+  return followed.some((one) => isTimeToLook(one, now) || one.followed.seen !== movementOf(one.selected, counts))
+}
+
+/** Its moment has come, or a shorter rhythm was set since it was fixed. */
+function isTimeToLook({ selected: { stream }, followed: { planAt, found } }: FollowedStream, now: number): boolean {
+  if (planAt !== null && planAt <= now) return true
+  return stream.everyMs !== null && found !== null && found.at + stream.everyMs <= now
 }
 
 /** Those of the streams that follow others. */
@@ -88,13 +97,14 @@ function movementOf({ source, stream }: SelectedStream, counts: readonly StreamC
 export class Planner {
   readonly #streams: readonly SelectedStream[]
   readonly #deps: PlannerDeps
-  /** Partitions that this run made tasks for, by stream: one that its walk left due is tried again by the next run, not at once. */
-  readonly #made = new Map<string, Set<string>>()
+  /** When this run made a task for a partition, monotonic ms, by stream: one that its walk left due is not tried again at once. */
+  readonly #made = new Map<string, Map<string, number>>()
   /** Names of streams whose tables moved since their followers were looked at. */
   readonly #moved = new Set<string>()
   /** Streams of which a request that is not full waits for more rows. */
   readonly #waiting = new Set<string>()
   #plannedAt = Number.NEGATIVE_INFINITY
+  #roundsAt = Number.NEGATIVE_INFINITY
   #running: Promise<number> | null = null
 
   constructor(streams: readonly SelectedStream[], deps: PlannerDeps) {
@@ -109,17 +119,19 @@ export class Planner {
 
   /** Looks at every stream whose time has come. Answers how many tasks were made. */
   async plan(): Promise<number> {
+    this.#roundsAt = this.#deps.clock.monotonic()
     const now = this.#deps.clock.now()
     const counts = await this.#deps.queue.counts()
     return await this.#planWhere(
-      ({ selected, followed }) =>
-        (followed.planAt !== null && followed.planAt <= now) || followed.seen !== movementOf(selected, counts),
+      (one) => isTimeToLook(one, now) || one.followed.seen !== movementOf(one.selected, counts),
     )
   }
 
   /** Looks at what follows streams that moved; not more often than every few seconds, unless `isLast`. */
   async planMoved({ isLast }: { readonly isLast: boolean }): Promise<number> {
     if (this.#running !== null) return await this.#running
+    if (!isLast && !this.#deps.untilEmpty && this.#deps.clock.monotonic() - this.#roundsAt >= roundsMs)
+      return await this.#comeRound()
     if (this.#moved.size + this.#waiting.size === 0) return 0
     if (!isLast && this.#deps.clock.monotonic() - this.#plannedAt < pauseMs) return 0
     const moved = new Set(this.#moved)
@@ -145,6 +157,14 @@ export class Planner {
         log('warn', 'freshness not noted', { stream: nameOf(stream), reason: String(error) })
       }
     }
+  }
+
+  /** A long run lets in what comes round meanwhile: a nightly walk must not hold up the changes of every five minutes. */
+  async #comeRound(): Promise<number> {
+    this.#running = this.plan().finally(() => {
+      this.#running = null
+    })
+    return await this.#running
   }
 
   async #planWhere(isWanted: (one: FollowedStream) => boolean): Promise<number> {
@@ -183,9 +203,12 @@ export class Planner {
     // Before the tables are read: what moves meanwhile is a reason to look again.
     const seen = movementOf(selected, await queue.counts())
     const report = await this.#due(selected, followed)
-    const made = this.#made.get(nameOf(stream)) ?? new Set<string>()
+    const made = this.#made.get(nameOf(stream)) ?? new Map<string, number>()
     this.#made.set(nameOf(stream), made)
-    const fresh = report.due.filter((one) => !made.has(runKey(one)))
+    const moment = clock.monotonic()
+    const fresh = report.due.filter(
+      (one) => moment - (made.get(runKey(one)) ?? Number.NEGATIVE_INFINITY) >= againMs(one, stream),
+    )
     const choice = choose(fresh, {
       stream,
       open: await follows.openPartitions(name),
@@ -194,7 +217,7 @@ export class Planner {
       room: (stream.settings.maxParentsPerRun ?? Number.POSITIVE_INFINITY) - made.size,
     })
     await this.#enqueue(selected, choice)
-    noteMade(made, choice, stream)
+    for (const key of runKeys(choice, stream)) made.set(key, moment)
     if (choice.isWaiting) this.#waiting.add(nameOf(stream))
     else this.#waiting.delete(nameOf(stream))
     const tasks = choice.plain.length + choice.old.length + choice.full.length
@@ -238,7 +261,7 @@ export class Planner {
   /** More rows of the other stream may come at any moment: a request that is not full yet waits for them. */
   async #isParentOpen({ source, stream }: SelectedStream): Promise<boolean> {
     const parent = rowsOf(stream, source)?.dimension.stream
-    if (parent === undefined || stream.fanOut?.many == null) return false
+    if (parent === undefined || manyOf(stream) === null) return false
     const filter = { streams: [{ source: source.name, stream: parent }], partitions: {} }
     const tasks = await this.#deps.queue.tasks({ states: ['ready', 'leased'], filter, limit: 1 })
     return tasks.some(({ readyAt }) => readyAt === null || readyAt <= this.#deps.clock.now())
@@ -270,9 +293,13 @@ function runKey({ partition, reason }: Pick<DuePartition, 'partition' | 'reason'
   return partitionKey(reason === 'full' ? fullWalkPartition(partition) : partition)
 }
 
-function noteMade(made: Set<string>, { plain, old, full }: Choice, stream: Stream): void {
-  for (const partition of [...plain, ...old, ...full])
-    for (const single of singlePartitions(stream, partition)) made.add(partitionKey(single))
+/** How long one run leaves a partition alone that it made a task for. */
+function againMs({ reason }: DuePartition, { everyMs }: Stream): number {
+  return reason === 'changed' ? changedAgainMs : Math.max(everyMs ?? Number.POSITIVE_INFINITY, roundsMs)
+}
+
+function runKeys({ plain, old, full }: Choice, stream: Stream): readonly string[] {
+  return [...plain, ...old, ...full].flatMap((partition) => singlePartitions(stream, partition).map(partitionKey))
 }
 
 function joinReports(reports: readonly DueReport[]): DueReport {
@@ -289,109 +316,6 @@ function joinReports(reports: readonly DueReport[]): DueReport {
 function foundOf({ due, total, oldest }: DueReport, at: number): FollowFound {
   const behind = new Set(due.map(({ partition }) => partitionKey(partition))).size
   return { at, partitions: total, behind, freshTo: due.some(({ reason }) => reason === 'new') ? null : oldest }
-}
-
-/** Partitions of the tasks to make. */
-export interface Choice {
-  readonly plain: readonly Partition[]
-  /** Nothing says that they changed; their time has come. */
-  readonly old: readonly Partition[]
-  readonly full: readonly Partition[]
-  /** Something is due and was not made. */
-  readonly isLeft: boolean
-  /** Some of that only waits until its request is full. */
-  readonly isWaiting: boolean
-}
-
-/** Which tasks are made for what is due: pure. Partitions with an open task are left out; many values share one. */
-export function choose(
-  due: readonly DuePartition[],
-  given: {
-    readonly stream: Pick<Stream, 'fanOut'>
-    /** Partitions of open tasks. */
-    readonly open: readonly Partition[]
-    /** Full walks may begin now. */
-    readonly isFullTime: boolean
-    readonly isParentOpen: boolean
-    /** Partitions that may be asked for in this run. */
-    readonly room: number
-  },
-): Choice {
-  const { stream, open, isFullTime, isParentOpen, room } = given
-  const openPlain = openKeys(
-    stream,
-    open.filter((partition) => !isFullWalk(partition)),
-  )
-  const openFull = openKeys(stream, open.filter(isFullWalk))
-  const closed = due
-    .filter(({ reason }) => reason !== 'full')
-    .filter(({ partition }) => !openPlain.has(partitionKey(partition)))
-  // New ones come first, then changed, then old ones: those that the run has no room for are the least urgent.
-  const wanted = closed.slice(0, Math.max(0, room))
-  // One that was never walked is walked whole anyway: those without a watermark share requests among themselves.
-  const first = groups(
-    wanted.filter(({ watermark }) => watermark === null),
-    stream,
-    isParentOpen,
-  )
-  const known = wanted.filter(({ watermark }) => watermark !== null)
-  const again = groups(
-    known.filter(({ reason }) => reason !== 'old'),
-    stream,
-    isParentOpen,
-  )
-  const old = groups(
-    known.filter(({ reason }) => reason === 'old'),
-    stream,
-    false,
-  )
-  const dueFull = due.filter(({ reason, partition }) => reason === 'full' && !openFull.has(partitionKey(partition)))
-  const full = isFullTime ? groups(dueFull, stream, false).partitions : []
-  const fullRoom = Math.max(0, mostFullWalks - open.filter(isFullWalk).length)
-  return {
-    plain: [...first.partitions, ...again.partitions],
-    old: old.partitions,
-    full: full.slice(0, fullRoom).map(fullWalkPartition),
-    isWaiting: first.isLeft || again.isLeft,
-    isLeft:
-      first.isLeft ||
-      again.isLeft ||
-      wanted.length < closed.length ||
-      full.length > fullRoom ||
-      (dueFull.length > 0 && !isFullTime),
-  }
-}
-
-function openKeys(stream: Pick<Stream, 'fanOut'>, open: readonly Partition[]): ReadonlySet<string> {
-  return new Set(open.flatMap((partition) => singlePartitions(stream, wholePartition(partition)).map(partitionKey)))
-}
-
-/** One partition for each task: values that share a request together, in the order in which they are due. */
-function groups(
-  due: readonly DuePartition[],
-  { fanOut }: Pick<Stream, 'fanOut'>,
-  mayWait: boolean,
-): { readonly partitions: readonly Partition[]; readonly isLeft: boolean } {
-  if (fanOut?.many == null) return { partitions: due.map(({ partition }) => partition), isLeft: false }
-  const { dimension, many } = fanOut
-  const byRest = new Map<string, { readonly rest: Partition; readonly values: string[] }>()
-  for (const { partition } of due) {
-    const { [dimension]: value = '', ...rest } = partition
-    const key = partitionKey(rest)
-    const group = byRest.get(key) ?? { rest, values: [] }
-    byRest.set(key, group)
-    group.values.push(value)
-  }
-  const partitions: Partition[] = []
-  let isLeft = false
-  for (const { rest, values } of byRest.values()) {
-    for (let at = 0; at < values.length; at += many.max) {
-      const some = values.slice(at, at + many.max)
-      if (mayWait && some.length < many.max) isLeft = true
-      else partitions.push({ ...rest, [dimension]: some.join(',') })
-    }
-  }
-  return { partitions, isLeft }
 }
 
 function nameOf({ source, name }: Pick<Stream, 'source' | 'name'>): string {

@@ -35,6 +35,7 @@ import { Flusher } from './flusher.js'
 import { linkAbort } from './linked-abort.js'
 import { markOf, requirePartition, sinceOf } from './mark.js'
 import {
+  halves,
   isPageFault,
   mayPassOver,
   type Passing,
@@ -245,10 +246,24 @@ class TaskRun {
         await this.#readOn()
         return
       } catch (error) {
+        if (this.#halve(error)) return
         if (!(await this.#passOver(error)))
           throw this.#passing !== null && isPageFault(error) ? this.#passing.error : error
       }
     }
+  }
+
+  /** True where the walk of many values ends here, for two tasks with half of them each: one value that fails must not stop the others. */
+  #halve(error: unknown): boolean {
+    const { stream, partition, log, signal } = this.#deps
+    if (signal.aborted || !this.#counter.wouldDie(error, this.checkpoint.sequence)) return false
+    const split = halves(error, this.#deps)
+    if (split === null) return false
+    const [{ code = '', message = '' } = {}] = split
+    log('warn', 'task split', { stream: `${stream.source}.${stream.name}`, partition, code, message })
+    this.#walk = { ...this.#walk, split, cursor: null }
+    this.#flusher.moveTo(this.#walk)
+    return true
   }
 
   /** True where the walk goes on behind the page that failed. */

@@ -64,8 +64,8 @@ export function sourceLoop(walk: Walk): Json {
 export function walkAfter(walk: Walk, page: Page, digest: PageDigest): Walk {
   const loops = loopsOf(walk)
   // A walk that judges its pages may read one twice on purpose; where it would go round in circles, its own positions show that.
-  const isComparable = digest.fingerprint !== null && page.judged === undefined
-  const step = isComparable ? stepLoop(loops.pages, digest.fingerprint ?? '') : null
+  const fingerprint = page.judged === undefined ? digest.fingerprint : null
+  const step = fingerprint === null ? null : stepLoop(loops.pages, fingerprint)
   if (step?.isLoop === true) {
     throw new AnswerInvalid(
       'page_repeats',
@@ -75,11 +75,11 @@ export function walkAfter(walk: Walk, page: Page, digest: PageDigest): Walk {
       },
     )
   }
-  const verdict = page.judged?.verdict ?? undefined
+  const verdict = page.judged?.verdict ?? null
   const next: WalkLoops = {
     source: page.loop,
     pages: step?.state ?? loops.pages,
-    ...(verdict === undefined ? {} : { verdict }),
+    ...(verdict === null ? {} : { verdict }),
   }
   return {
     ...walk,

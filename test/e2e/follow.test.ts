@@ -112,6 +112,31 @@ describe('a stream that follows another', { timeout: 90_000 }, () => {
     expect(await idsIn('things')).toHaveLength(40)
   })
 
+  it('sets one value that always fails aside, and loads the others', async () => {
+    await setup(
+      {
+        owners: owners(9),
+        things: Array.from({ length: 9 }, (_, index) => row(1000 + index, index + 1)),
+      },
+      { things: ['retries: 0', 'attempts: 1'] },
+    )
+    api.before = (url, response) => {
+      if (!(url.searchParams.get('filter[owner_id]')?.split(',') ?? []).includes('4')) return
+      response.writeHead(500, { 'content-type': 'application/json' })
+      response.end('{"error":"oops"}')
+    }
+    expect(await workspace.run('worker')).toMatchObject({ code: 3 })
+    expect(await idsIn('things')).toEqual([1000, 1001, 1002, 1004, 1005, 1006, 1007, 1008])
+    const { dead } = (await workspace.json('status', '--dead')) as { dead: { code: string; partition: unknown }[] }
+    expect(dead).toMatchObject([{ code: 'http_500', partition: { owner_id: '4' } }])
+    // Mended: the one is put back, and nothing else is asked for.
+    api.before = () => undefined
+    expect(await workspace.run('retry', '--all')).toMatchObject({ code: 0 })
+    const requests = await work('acme.things')
+    expect(requests.map((path) => /filter\[owner_id\]=([^&]*)/.exec(path)?.[1])).toEqual(['4'])
+    expect(await idsIn('things')).toHaveLength(9)
+  })
+
   it('loads nothing where the source ignores the filter', async () => {
     await setup({ owners: owners(5), things: [row(1000, 1), row(1001, 999)] })
     api.ignoresOwner = true
@@ -144,6 +169,23 @@ describe('a stream that follows another', { timeout: 90_000 }, () => {
     expect(
       requests.filter((path) => path.includes('filter[id]')).map((path) => /filter\[id\]=([^&]*)/.exec(path)?.[1]),
     ).toEqual(['1004,1007'])
+  })
+
+  // Known fault: a confirmation of many rows is asked for as it is, again and again. `fails` goes red when that is mended.
+  it.fails('halves a confirmation that is answered with "too many"', { timeout: 20_000 }, async () => {
+    const things = Array.from({ length: 60 }, (_, index) => row(1000 + index, (index % 3) + 1))
+    const confirm = 'prune: { confirm: { path: /things, many: { param: "filter[id]", max: 50 } } }'
+    await setup({ owners: owners(3), things }, { things: ['disposition: mirror', confirm] })
+    await work()
+    await pause(1100)
+    api.tables.things = things.filter(({ id }) => id !== 1004 && id !== 1007)
+    api.tables.owners?.splice(1, 1, row(2, 0, { updated_at: now() }))
+    api.before = (url, response) => {
+      if ((url.searchParams.get('filter[id]')?.split(',').length ?? 0) < 2) return
+      response.writeHead(502, { 'content-type': 'text/html' }).end('<html>Bad Gateway</html>')
+    }
+    await workspace.run('worker')
+    expect(await idsIn('things')).toHaveLength(58)
   })
 
   it('asks each parent for what changed since its own watermark', async () => {

@@ -48,9 +48,11 @@ function mostIn(judged: readonly number[], periodMs: number): number {
   return Math.max(...judged.map((at) => judged.filter((other) => other > at - periodMs && other <= at).length))
 }
 
-/** How much longer than the window it took to use it once, on the mean: 1 is all that it allows. */
+/** How much longer than the window it took to use it once, on the mean, while work was due: 1 is all that it allows. */
 function utilisation(judged: readonly number[]): number {
-  const gaps = judged.slice(allowed).map((at, index) => at - (judged[index] ?? at))
+  // At the end few tasks are left, and nobody asks for what is free.
+  const due = judged.slice(0, -20)
+  const gaps = due.slice(allowed).map((at, index) => at - (due[index] ?? at))
   return (binding.periodMs * gaps.length) / gaps.reduce((sum, gap) => sum + gap, 0)
 }
 

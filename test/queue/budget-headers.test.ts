@@ -111,7 +111,7 @@ describe('headers of limits', () => {
     for (let count = 0; count < 8; count += 1) await send([told(10, 9 - count, { resetMs: 20_000 })])
     await temporary.clock.advance(20_100)
     await send([told(10, 1, { resetMs: 20_000 })])
-    expect(await window()).toMatchObject({ used: 9, left: 1 })
+    expect(await window()).toMatchObject({ used: 9, left: 1, others: 0 })
   })
 
   test('tell of a daily quota, too', async () => {

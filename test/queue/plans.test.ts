@@ -10,6 +10,7 @@ import { usageStatements } from '../../src/queue/budget/usage.js'
 import { claimStatements } from '../../src/queue/claim.js'
 import { countStatements } from '../../src/queue/counts.js'
 import { enqueueStatements } from '../../src/queue/enqueue.js'
+import { followStatements } from '../../src/queue/follow.js'
 import { settleStatements } from '../../src/queue/settle.js'
 import { splitStatements } from '../../src/queue/split.js'
 import { openTemporaryQueue, type TemporaryQueue } from './open-temporary.js'
@@ -25,6 +26,7 @@ const expected: Readonly<Record<string, string>> = {
   pageTasks: 'task_current_by_partition',
   roundDue: 'task_done_by_finish',
   doneLast: 'task_done_by_finish',
+  oldestDone: 'task_done_by_finish',
   waitingFirst: 'task_waiting_by_ready_at',
   waitingDue: 'task_waiting_by_ready_at',
   backfillUnplanned: 'backfill_unplanned_by_fingerprint',
@@ -72,6 +74,7 @@ describe('query plans', () => {
     ...toldStatements,
     ...placeStatements,
     ...quotaStatements,
+    ...followStatements,
   })
 
   test.each(statements)('%s goes through its index', (name, statement) => {

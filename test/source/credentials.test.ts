@@ -2,12 +2,14 @@
 import { spawn } from 'node:child_process'
 import {
   chmodSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import type { ServerResponse } from 'node:http'
@@ -366,6 +368,19 @@ describe('the file of a token', () => {
     expect(api.asked).toHaveLength(2)
   })
 
+  it('that a dead process was renewing is renewed by the next one', async () => {
+    await walk(run())
+    const lock = tokenFile().replace(/json$/, 'lock')
+    rmSync(tokenFile())
+    mkdirSync(lock)
+    const long = new Date(Date.now() - 60_000)
+    utimesSync(lock, long, long)
+    await walk(run())
+    expect(api.asked).toHaveLength(2)
+    expect(events.filter(({ event }) => event === 'source.token_file')).toEqual([])
+    expect(readdirSync(directory)).toHaveLength(1)
+  })
+
   it('serves two processes that begin together with one token', { timeout: 30_000 }, async () => {
     api.answer = async (number, _request, response) => {
       await new Promise((wake) => setTimeout(wake, 700))
@@ -407,6 +422,19 @@ describe('credentials that are refused', () => {
     expect(api.asked).toHaveLength(2)
   })
 
+  it('are not asked about again by a walk that began before', async () => {
+    api.lastPage = 3
+    const client = run()
+    const old = client.walk(start({ readsAhead: false }))
+    await old.next()
+    await wait(7201)
+    api.answer = (_number, _request, response) => refuseClient(response)
+    const refusal = await errorOf(walk(client))
+    expect(api.asked).toHaveLength(2)
+    expect(await errorOf(old.next())).toBe(refusal)
+    expect(api.asked).toHaveLength(2)
+  })
+
   it('by a fresh token are refused after one renewal, and the next one asks for another token', async () => {
     api.before = (_page, response) => {
       refuseToken(response, `Token ${tokenOf(1)} ${tokenOf(2)} is blocked`)
@@ -421,6 +449,8 @@ describe('credentials that are refused', () => {
     })
     expect([api.asked.length, api.pages.length]).toEqual([2, 2])
     api.before = () => false
+    expect(idsOf(await walk(client))).toHaveLength(5)
+    expect(api.asked).toHaveLength(3)
     expect(idsOf(await walk(run()))).toHaveLength(5)
     expect(api.asked).toHaveLength(3)
   })
@@ -533,9 +563,9 @@ describe('a token endpoint', () => {
   })
 
   it('keeps the fates that the definition gives its data to them', async () => {
-    api.answer = (_number, _request, response) => response.writeHead(401).end()
-    const declared = streamOf({ pagination: numbered, settings: { pageSize: 10, statuses: { 401: 'retry' } } })
-    expect(await errorOf(pagesOf(run(), startOf(source(), declared)))).toBeInstanceOf(CredentialsRefused)
+    api.answer = (_number, _request, response) => response.writeHead(503).end()
+    const declared = streamOf({ pagination: numbered, settings: { pageSize: 10, statuses: { 503: 'dead' } } })
+    expect(await errorOf(pagesOf(run(), startOf(source(), declared)))).toBeInstanceOf(SourceUnavailable)
   })
 })
 

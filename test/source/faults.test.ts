@@ -299,6 +299,25 @@ describe('a status', () => {
     expect(server.seen).toHaveLength(1)
   })
 
+  it('tells the budget what its headers say of windows, and what a request weighs', async () => {
+    const server = await faulty(1, (_, response) => response.writeHead(429, { 'x-limit': 9, 'x-left': '0' }).end())
+    const source = sourceOf(server.origin)
+    const headers = [{ periodMs: 3_600_000, limit: 'x-limit', remaining: 'x-left', reset: null }]
+    const on = bench()
+    on.budget.gate = 1
+    const weighed = { source: { budget: { ...source.budget, headers } }, settings: { weight: 4 } }
+    await walk(server.origin, weighed, on)
+    const windows = [{ periodMs: 3_600_000, limit: 9, remaining: 0, resetMs: null }]
+    expect(on.budget.answers).toEqual([
+      { isRefusal: true, retryAfterMs: null, windows },
+      { isRefusal: false, retryAfterMs: null },
+    ])
+    expect(on.budget.bookings).toMatchObject([
+      { weight: 4, priority: 0, stream: 'acme.things' },
+      { weight: 4, priority: 0, stream: 'acme.things' },
+    ])
+  })
+
   it('503 waits as long as a short Retry-After asks, and leaves a long one to the queue', async () => {
     const short = await faulty(1, (_, response) => response.writeHead(503, { 'retry-after': '9' }).end())
     const { clock, budget } = await walk(short.origin, retrying)

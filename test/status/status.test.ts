@@ -8,6 +8,7 @@ import { statusLines } from '../../src/cli/status/view.js'
 import { width } from '../../src/cli/text.js'
 import { useZone } from '../../src/cli/zone.js'
 import { partitionLabel } from '../../src/domain/partition.js'
+import type { Stream } from '../../src/domain/source-model.js'
 import type { Task } from '../../src/domain/task.js'
 import { type OpenQueue, openQueue } from '../../src/queue/queue.js'
 import { status } from '../../src/status/status.js'
@@ -33,11 +34,10 @@ afterEach(() => {
   rmSync(folder, { recursive: true })
 })
 
-async function look(isAlive = true): Promise<StatusReport> {
-  const source = sampleSource('sample')
+async function look(isAlive = true, source = sampleSource('sample')): Promise<StatusReport> {
   const streams = Object.values(source.streams).map((stream) => ({ source, stream }))
   return status(
-    { streams, filter: {}, isEverything: true, timezone: 'UTC', deadLimit: 50, runLimit: 50 },
+    { streams, filter: {}, isEverything: true, timezone: 'Europe/Berlin', deadLimit: 50, runLimit: 50 },
     { queue, budget: queue.budget, controls: queue.controls, clock, isAlive: () => isAlive },
   )
 }
@@ -131,5 +131,61 @@ describe('status', () => {
     expect(lines[0]).toMatch(/^NEEDS YOU/)
     // The pid is this process's.
     expect(lines.join('\n').replaceAll(/worker \d{2,}/g, 'worker 4711')).toMatchSnapshot()
+  })
+
+  test('shows every window and quota, what others use, what the source told, the reserve and the line, at 80 columns', async () => {
+    await fillQueue(queue, { ...quiet, ready: 5 }, { clock })
+    const source = sampleSource('sample', [
+      { requests: 2, periodMs: 1_000 },
+      { requests: 1_200, periodMs: 3_600_000 },
+    ])
+    const hour = { periodMs: 3_600_000, limit: 'l', remaining: 'r', reset: null }
+    const quota = { requests: 7_500, per: 'day' as const, resetMinute: 0, zone: 'UTC' }
+    const budget = { ...source.budget, reserve: 0.05, headers: [hour], quotas: [quota] }
+    const request = { rules: budget, purpose: 'worker' as const, timeoutMs: 1_000, deadlineAt: null }
+    const stop = new AbortController()
+    const booking = await queue.budget.book({ ...request, signal: stop.signal })
+    const windows = [{ periodMs: 3_600_000, limit: 1_000, remaining: 900, resetMs: null }]
+    await queue.budget.answered(booking, budget, { isRefusal: true, retryAfterMs: 600_000, windows })
+    const waiting = queue.budget.book({ ...request, signal: stop.signal }).catch(() => undefined)
+
+    const report = await look(true, { ...source, budget })
+    stop.abort()
+    await waiting
+    expect(report.budgets[0]?.state).toMatchObject({
+      windows: [
+        { requests: 2, used: 1, left: 0, others: 0, isTold: false },
+        { requests: 1_000, used: 100, left: 850, others: 99, isTold: true },
+      ],
+      quotas: [{ requests: 7_500, used: 1, left: 7_124 }],
+      waiting: 1,
+    })
+    for (const columns of [60, 80, 120])
+      for (const line of draw(report, columns)) expect(width(line)).toBeLessThanOrEqual(columns)
+    const lines = draw(report)
+    const at = lines.findIndex((line) => line.startsWith('BUDGET'))
+    expect(lines.slice(at, at + 5)).toMatchInlineSnapshot(`
+      [
+        "BUDGET  LIMIT           USED   LEFT  GATE",
+        "sample  2 per second       1      0  closed until 10:25, 15 requests owed",
+        "        1,000 per hour   100    850  99 by others, limit told",
+        "        7,500 a day        1  7,124  resets Sun 01:00",
+        "                                     5.0 % kept for verify, 1 in line",
+      ]
+    `)
+  })
+
+  test('waits for the hours of a stream, and is not done before them', async () => {
+    const run = await fillQueue(queue, { ...quiet, ready: 3 }, { clock })
+    await queue.endRun(run, { exitCode: 0, reason: 'nothing due' })
+    const source = sampleSource('sample')
+    const pages = { ...source.streams.pages, settings: { hours: [{ from: 1320, to: 360 }] } } as unknown as Stream
+    const report = await look(true, { ...source, streams: { pages } })
+    // 22:00 in Berlin.
+    const opensAt = Date.UTC(2026, 0, 10, 21)
+    expect(report).toMatchObject({ verdict: { state: 'waiting' }, streams: [{ opensAt }] })
+    expect(report.finish).toMatchObject({ kind: 'at' })
+    expect(report.finish.kind === 'at' ? report.finish.at : 0).toBeGreaterThanOrEqual(opensAt)
+    expect(draw(report).join(' ')).toContain('sample.pages opens at 22:00')
   })
 })

@@ -36,5 +36,5 @@ function row(stream: StreamStatus, freshness: Freshness, now: number): readonly 
 function levelText({ counts, finish }: StreamStatus, { behind }: Freshness, now: number): string {
   if (finish.kind === 'at') return `about ${clockText(finish.at, now)}`
   if (counts.dead > 0) return 'not before its dead tasks'
-  return behind === null || behind === 0 ? 'now' : 'not known yet'
+  return behind === null || behind === 0 ? 'now' : 'with the next run'
 }

@@ -101,7 +101,10 @@ export function createBudget(store: Store, options: BudgetOptions): Budget & Bud
       if (shut !== null && buryGone(rules.key)) shut = findShut(request, waiting)
       return shut ?? bookNow(request, waiting)
     })
-    if (!('id' in result)) keepPlace(request, waiting, result)
+    if ('id' in result) return result
+    // Before it takes a place: whoever will not wait must not hold up others.
+    refuseLate(request, result)
+    keepPlace(request, waiting, result)
     return result
   }
 
@@ -187,12 +190,18 @@ export function createBudget(store: Store, options: BudgetOptions): Budget & Bud
     }
   }
 
-  /** Sleeps until the send time, the deadline, or a change. @throws OverBudgetError where the send time lies behind the deadline. */
-  async function waitForChange(request: BookingRequest, waiting: Waiting, shut: Shut): Promise<void> {
+  /** @throws OverBudgetError where the send time lies behind the deadline. */
+  function refuseLate({ rules, deadlineAt }: BookingRequest, shut: Shut): void {
     const { clock } = store
     const opensAt = Math.ceil(Math.max(clock.now() + 1, clock.now() + shut.at - clock.monotonic()))
-    if (request.deadlineAt !== null && opensAt > request.deadlineAt)
-      throw new OverBudgetError(`book a request of "${request.rules.key}" found that ${shut.reason}`, opensAt)
+    if (deadlineAt !== null && opensAt > deadlineAt)
+      throw new OverBudgetError(`book a request of "${rules.key}" found that ${shut.reason}`, opensAt)
+  }
+
+  /** Sleeps until the send time, the deadline, or a change. @throws OverBudgetError as {@link refuseLate}. */
+  async function waitForChange(request: BookingRequest, waiting: Waiting, shut: Shut): Promise<void> {
+    const { clock } = store
+    refuseLate(request, shut)
     const leftMs = request.deadlineAt === null ? Infinity : request.deadlineAt - clock.now()
     const change = new AbortController()
     waiting.waiter.onChange = () => change.abort()
