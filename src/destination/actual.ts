@@ -1,6 +1,7 @@
 /**
  * Owns the question what the database holds of a partition: rows in the stable table, held rows, the last finished walk. Reads only.
  */
+import { manyOf, singlePartitions } from '../domain/fan-out.js'
 import type { Partition } from '../domain/partition.js'
 import type { PartitionActual } from '../domain/ports.js'
 import { mayPrune } from '../domain/prune.js'
@@ -49,7 +50,42 @@ export async function readActual(
   const scope = [stream.source, stream.name, wholeKey(partition)]
   const answer = await connection.query<PartitionRow & Record<string, unknown>>(partitionRead, scope)
   const row = answer.rows[0]
-  return { rows, held: Number(row?.held ?? 0), lastWalk: row === undefined ? null : lastWalkOf(row) }
+  const lastWalk = row === undefined ? null : lastWalkOf(row)
+  return { rows, held: Number(row?.held ?? 0), lastWalk: lastWalk ?? (await lastWalks(connection, stream, partition)) }
+}
+
+const walksRead = {
+  name: 'backfill_walks_read',
+  text: `select count(*) as partitions, min(walked_at) as finished_at, sum(rows) as rows, bool_and(proof = 'proven') as is_proven, bool_or(rows is null) as has_unknown
+    from backfill.watermark where source = $1 and stream = $2 and partition = any($3::text[])`,
+}
+
+/** Of many values that were walked in whatever requests: their last walks together; null where one was not walked, or its rows were not counted. */
+async function lastWalks(
+  connection: Connection,
+  stream: Stream,
+  partition: Partition,
+): Promise<PartitionActual['lastWalk']> {
+  if (manyOf(stream) === null) return null
+  const singles = singlePartitions(stream, partition).map(wholeKey)
+  type Walks = {
+    partitions: string
+    finished_at: Date | null
+    rows: string | null
+    is_proven: boolean | null
+    has_unknown: boolean | null
+  }
+  const found = (await connection.query<Walks>(walksRead, [stream.source, stream.name, singles])).rows[0]
+  if (found === undefined || found.finished_at === null || found.has_unknown === true) return null
+  if (Number(found.partitions) < singles.length) return null
+  const rows = Number(found.rows)
+  return {
+    finishedAt: found.finished_at.getTime(),
+    received: rows,
+    distinct: rows,
+    expected: { value: rows, trust: 'exact' },
+    proof: found.is_proven === true ? 'proven' : 'unproven',
+  }
 }
 
 function lastWalkOf(row: PartitionRow): PartitionActual['lastWalk'] {

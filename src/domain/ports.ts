@@ -403,7 +403,12 @@ export interface SourceClient {
   /** Pages from the cursor to the end, one request ahead of the consumer. @throws the errors of DESIGN.md §6, classified. */
   walk(start: WalkStart): AsyncIterableIterator<Page>
   /** Asks for the count of a partition, by the finest rule that gives an exact one; null where the source has none. */
-  count(start: QuestionStart): Promise<{ readonly count: SourceCount | null; readonly requests: number }>
+  count(
+    start: QuestionStart & {
+      /** Only what changed since then, Unix ms, by the first field of `incremental`; absent: everything. */
+      readonly changedSince?: number
+    },
+  ): Promise<{ readonly count: SourceCount | null; readonly requests: number }>
   /**
    * Asks whether rows are still there, by the stream's confirming request: an answer for each key, in their order. At most {@link ConfirmRequest.many} keys, or one.
    * @throws as {@link walk}; ConfigError where the stream has no such request.

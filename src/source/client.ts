@@ -78,6 +78,7 @@ async function* walk(
   yield* walkPages(start, { pager, ask: askPage, depth })
 }
 
+type CountStart = PartitionStart & { readonly changedSince?: number }
 interface Asked {
   readonly visit: Visit
   readonly sizes: Map<string, number>
@@ -94,7 +95,7 @@ interface Counted {
 }
 
 /** Rules in their order until one is exact. A rule that the source refuses is passed over; where none gives anything, its error is thrown. */
-async function count(start: PartitionStart, asked: Asked, log: Log): Promise<Counted> {
+async function count(start: CountStart, asked: Asked, log: Log): Promise<Counted> {
   let requests = 0
   const onRequest = () => {
     requests += 1
@@ -124,7 +125,7 @@ async function count(start: PartitionStart, asked: Asked, log: Log): Promise<Cou
 
 /** Asks by one rule; all rules that read the stream's own answer share one request. */
 function countAsker(
-  start: PartitionStart,
+  start: CountStart,
   asked: Asked,
   onRequest: () => void,
 ): (rule: CountRule) => Promise<SourceCount | null> {
@@ -133,7 +134,9 @@ function countAsker(
   let page: ReturnType<Visit['askPage']> | null = null
   return async (rule) => {
     if (rule.request !== null) return await visit.askCount(rule, rule.request, asking)
-    const pager = countPager(pagerOptions(start, asked))
+    const options = pagerOptions(start, asked)
+    const pager =
+      start.changedSince === undefined ? countPager(options) : pagerOf({ ...options, since: start.changedSince })
     page ??= visit.askPage(pager.stepAt(null), asking)
     return countBy(await page, rule)
   }

@@ -1,4 +1,5 @@
 import type { BackfillError } from '../domain/errors.js'
+import type { FollowQueue } from '../domain/follow.js'
 import type { Partition, PartitionFilter } from '../domain/partition.js'
 import type { Clock, Destination, Log, PartitionActual, Queue, SourceClient, SourceCount } from '../domain/ports.js'
 import type { Source, Stream } from '../domain/source-model.js'
@@ -12,6 +13,7 @@ export interface VerifyRequest {
 }
 export interface VerifyDeps {
   readonly queue: Queue
+  readonly follows: Pick<FollowQueue, 'followed'>
   readonly client: SourceClient
   readonly destination: Destination
   readonly clock: Clock

@@ -12,13 +12,14 @@ import {
   TerminalError,
   TransientError,
 } from '../domain/errors.js'
+import { joinPartitions, singlePartitions } from '../domain/fan-out.js'
 import { wholePartition } from '../domain/page-task.js'
 import { type Partition, partitionKey } from '../domain/partition.js'
-import { isOpenDimension, partitionsOf } from '../domain/plan.js'
+import { isOpenDimension, partitionsOf, restPartitions, rowsOf } from '../domain/plan.js'
 import type { PartitionActual, SourceCount } from '../domain/ports.js'
 import type { SelectedStream } from '../domain/selection.js'
 import type { Task } from '../domain/task.js'
-import { judge } from './judge.js'
+import { explainChanges, type Judgement, judge } from './judge.js'
 import type { PartitionVerdict, Verdict, VerifyDeps, VerifyReport, VerifyRequest } from './types.js'
 
 /** Longest wait for the budget before one question; then the rest is left out and said so. */
@@ -99,6 +100,8 @@ async function partitionsWithTasks(
   request: VerifyRequest,
   deps: VerifyDeps,
 ): Promise<readonly { readonly partition: Partition; readonly task: Task | null }[]> {
+  const followed = await followedPartitions({ source, stream }, request, deps)
+  if (followed !== null) return await withOpenTasks({ source, stream }, followed, deps)
   const partitions = await partitionsToVerify({ source, stream }, request, deps)
   const found: { partition: Partition; task: Task | null }[] = []
   for (let at = 0; at < partitions.length; at += lookupSize) {
@@ -124,6 +127,47 @@ async function partitionsToVerify(
   return [...new Map(wholes.map((partition) => [partitionKey(partition), partition])).values()]
 }
 
+/** Every partition of a stream that follows all rows of another, many to a question where a request takes many; null for other streams. */
+async function followedPartitions(
+  { source, stream }: SelectedStream,
+  { filter, today }: VerifyRequest,
+  deps: VerifyDeps,
+): Promise<readonly Partition[] | null> {
+  const rows = rowsOf(stream, source)
+  const followed = (await deps.follows.followed()).find(
+    (one) => one.source === source.name && one.stream === stream.name,
+  )
+  if (rows === null || followed?.isAll !== true) return null
+  const wanted = filter[rows.name]
+  const values = (await deps.destination.values(rows.dimension)).filter((value) => wanted?.includes(value) ?? true)
+  const singles: Partition[] = []
+  for (const rest of restPartitions(stream, source, { filter, today, order: 'oldest' }))
+    for (const value of values) singles.push({ ...rest, [rows.name]: value })
+  const { full, short } = joinPartitions(stream, singles)
+  return [...full, ...short]
+}
+
+/** Each partition with an open task of any of its values, else its newest one. */
+async function withOpenTasks(
+  { source, stream }: SelectedStream,
+  partitions: readonly Partition[],
+  { queue }: VerifyDeps,
+): Promise<readonly { readonly partition: Partition; readonly task: Task | null }[]> {
+  const name = { source: source.name, stream: stream.name }
+  const states = ['ready', 'leased', 'dead'] as const
+  const open = await queue.tasks({ states, filter: { streams: [name], partitions: {} }, limit: mostSeeded })
+  const owing = new Map(
+    open.flatMap((task) =>
+      singlePartitions(stream, wholePartition(task.partition)).map((single) => [partitionKey(single), task] as const),
+    ),
+  )
+  const newest = await queue.latestTasks(name, partitions)
+  return partitions.map((partition, index) => {
+    const owed = singlePartitions(stream, partition).map((single) => owing.get(partitionKey(single)))
+    return { partition, task: owed.find((task) => task !== undefined) ?? newest[index] ?? null }
+  })
+}
+
 interface PartitionContext {
   readonly selected: SelectedStream
   readonly partition: Partition
@@ -142,22 +186,51 @@ async function verifyPartition(context: PartitionContext, deps: VerifyDeps): Pro
     found = await look(context, deps)
     judged = judge({ ...found, selected, partition, task })
   }
+  if (judged.verdict === 'discrepancy') judged = (await explain(context, found, deps)) ?? judged
   const owedBy = task !== null && task.state !== 'done' ? task.number : null
   const { source, stream } = selected
   return { source: source.name, stream: stream.name, partition, ...judged, ...found, owedBy }
 }
 
-async function look({ selected, partition, request, budget }: PartitionContext, deps: VerifyDeps): Promise<Found> {
-  const { count, requests } = await deps.client.count({
+/** A stream that is asked for its changes is behind by what changed since: that is no discrepancy. */
+async function explain(
+  { selected, partition, request, budget }: PartitionContext,
+  { expected, actual }: Found,
+  deps: VerifyDeps,
+): Promise<Judgement | null> {
+  const { stream } = selected
+  if (stream.incremental === null || expected === null || actual.rows === null) return null
+  const freshTo = await deps.destination.watermark(stream, singlePartitions(stream, partition))
+  if (freshTo === null) return null
+  const isFewer = actual.rows < expected.value
+  const changedSince = freshTo - stream.incremental.overlapMs
+  const asked = isFewer
+    ? await deps.client.count({ ...questionOf({ selected, partition, request }), changedSince })
+    : null
+  budget.requests += asked?.requests ?? 0
+  return explainChanges({
+    expected: expected.value,
+    stored: actual.rows,
+    changed: asked?.count?.value ?? null,
+    freshTo,
+  })
+}
+
+function questionOf({ selected, partition, request }: Pick<PartitionContext, 'selected' | 'partition' | 'request'>) {
+  return {
     ...selected,
     partition,
-    purpose: 'verify',
+    purpose: 'verify' as const,
     deadlineAt: null,
     maxWaitMs: patienceMs,
     readsAhead: false,
     signal: request.signal,
     onRequest: () => undefined,
-  })
+  }
+}
+
+async function look({ selected, partition, request, budget }: PartitionContext, deps: VerifyDeps): Promise<Found> {
+  const { count, requests } = await deps.client.count(questionOf({ selected, partition, request }))
   budget.requests += requests
   return { expected: count, actual: await deps.destination.actual(selected.stream, partition) }
 }

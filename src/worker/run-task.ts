@@ -30,7 +30,7 @@ import type {
 import { mayPrune, pruneScope } from '../domain/prune.js'
 import type { Source, Stream } from '../domain/source-model.js'
 import type { Lease, Progress, Proof, SplitTasks } from '../domain/task.js'
-import { fateOf, isOwnFault } from './fate.js'
+import { describe, fateOf, isOwnFault } from './fate.js'
 import { Flusher } from './flusher.js'
 import { linkAbort } from './linked-abort.js'
 import { markOf, requirePartition, sinceOf } from './mark.js'
@@ -259,7 +259,7 @@ class TaskRun {
     if (signal.aborted || !this.#counter.wouldDie(error, this.checkpoint.sequence)) return false
     const split = halves(error, this.#deps)
     if (split === null) return false
-    const [{ code = '', message = '' } = {}] = split
+    const { code, message } = describe(error)
     log('warn', 'task split', { stream: `${stream.source}.${stream.name}`, partition, code, message })
     this.#walk = { ...this.#walk, split, cursor: null }
     this.#flusher.moveTo(this.#walk)

@@ -36,6 +36,7 @@ export async function runVerify(asked: Asked<VerifyFlags>, stop: Stop): Promise<
     const request = { streams: asked.streams, filter: asked.filter, today: asked.today, signal: stop.signal }
     try {
       const report = await verify(request, {
+        follows: queue.follows,
         queue,
         client,
         destination,
