@@ -9,7 +9,7 @@ import type { AuditEntry } from '../../src/simulators/audit.js'
 import { busiestWindow, type TokenUse, tokenUses } from '../../src/simulators/school-42/audit.js'
 import { groupRepeats, type RepeatGroup } from './school-repeats.js'
 import { openStage, restingStreams, type SchoolStage, type StageOptions, type WorkerDocument } from './school-stage.js'
-import { createSchoolTables, makeSchoolWorkspace, type SchoolWorkspace, verifyPageSize } from './school-workspace.js'
+import { createSchoolTables, makeSchoolWorkspace, type SchoolWorkspace } from './school-workspace.js'
 
 export interface LimitsOptions {
   readonly database: StageOptions['database']
@@ -35,13 +35,13 @@ export interface LimitsFigures {
   readonly verifies: number
   readonly busiestSecond: number
   readonly busiestLong: number
-  /** Share of (limit − reserve) of the long window that was used while work was due. */
+  /** Share of (limit − reserve) of the long window that was used while work was due; what verify asks may be taken from the reserve, so that it may be more than 1. */
   readonly used: number
   readonly refusals: number
   /** 429s that nobody switched on. */
   readonly overLimit: number
   readonly attemptsByRefusal: number
-  /** Requests of `verify` and of the second workspace, which both ask what the first workspace's walks asked. */
+  /** Requests of `verify` (as it says) and of the second workspace, which both ask what the first workspace's walks asked. */
   readonly byVerify: number
   readonly bySecond: number
   readonly repeats: readonly RepeatGroup[]
@@ -81,13 +81,24 @@ export async function playLimits(options: LimitsOptions): Promise<LimitsFigures>
   }
 }
 
+interface Verify {
+  readonly from: number
+  to: number
+  requests: number
+}
+
+function noteEnd(verify: Verify, stdout: string): void {
+  verify.to = Date.now()
+  if (stdout !== '') verify.requests = (JSON.parse(stdout) as { requests: number }).requests
+}
+
 async function play(stage: SchoolStage, second: SchoolWorkspace, options: LimitsOptions): Promise<LimitsFigures> {
   await stage.seed()
   const few = ['campuses', 'cursus', 'projects', 'coalitions', 'achievements', 'project_sessions']
   await second.run('seed', ...few.map((name) => `school42.${name}`))
   const beside: Promise<unknown>[] = []
   const runs: WorkerDocument[] = []
-  let verifies = 0
+  const verifies: Verify[] = []
   let status = ''
   let dueUntil = 0
   const startedAt = Date.now()
@@ -95,8 +106,9 @@ async function play(stage: SchoolStage, second: SchoolWorkspace, options: Limits
   while (Date.now() - startedAt < options.atMostMs) {
     if (runs.length % 3 === 0) beside.push(second.run('worker', runtime))
     if (runs.length % 4 === 1) {
-      verifies += 1
-      beside.push(stage.workspace.run('verify', 'school42', '--json'))
+      const verify: Verify = { from: Date.now(), to: Number.POSITIVE_INFINITY, requests: 0 }
+      verifies.push(verify)
+      beside.push(stage.workspace.run('verify', 'school42', '--json').then(({ stdout }) => noteEnd(verify, stdout)))
     }
     const run = await stage.work(runtime)
     runs.push(run)
@@ -107,9 +119,14 @@ async function play(stage: SchoolStage, second: SchoolWorkspace, options: Limits
   await Promise.all(beside)
   const entries = await stage.school.audit()
   return {
-    ...figures(entries, { ...options, dueUntil }),
+    ...figures(entries, {
+      ...options,
+      dueUntil,
+      verifies,
+      byVerify: verifies.reduce((sum, { requests }) => sum + requests, 0),
+    }),
     runs: runs.length,
-    verifies,
+    verifies: verifies.length,
     status,
     attemptsByRefusal: spentAttempts(stage, runs),
   }
@@ -117,17 +134,17 @@ async function play(stage: SchoolStage, second: SchoolWorkspace, options: Limits
 
 function figures(
   entries: readonly AuditEntry[],
-  options: LimitsOptions & { readonly dueUntil: number },
+  options: LimitsOptions & {
+    readonly dueUntil: number
+    readonly verifies: readonly Verify[]
+    readonly byVerify: number
+  },
 ): Omit<LimitsFigures, 'runs' | 'verifies' | 'status' | 'attemptsByRefusal'> {
   const { longMs, long, dueUntil } = options
   const refused = entries.filter(({ status }) => status === 429)
   const from = (entries[0]?.answeredAt ?? 0) - 1
   const windows = Math.floor((dueUntil - from) / longMs)
-  const inside = entries.filter(
-    // What verify asks may be taken from the reserve.
-    ({ answeredAt, path }) =>
-      answeredAt > from && answeredAt <= from + windows * longMs && !path.includes(`per_page=${verifyPageSize}&`),
-  ).length
+  const inside = entries.filter(({ answeredAt }) => answeredAt > from && answeredAt <= from + windows * longMs).length
   return {
     requests: entries.length,
     seconds: ((entries.at(-1)?.answeredAt ?? 0) - from) / 1000,
@@ -135,10 +152,10 @@ function figures(
     busiestLong: busiestWindow(entries, longMs).most,
     used: windows === 0 ? Number.NaN : inside / (Math.floor(long * (1 - reserve)) * windows),
     refusals: refused.length,
-    byVerify: entries.filter(({ path }) => path.includes(`per_page=${verifyPageSize}&`)).length,
+    byVerify: options.byVerify,
     bySecond: entries.filter(({ path }) => path.includes(`per_page=${secondPageSize}&`)).length,
     overLimit: refused.filter(({ labels }) => labels.trap === undefined).length,
-    repeats: groupRepeats(entries, { kills: [], rounds: [] }),
+    repeats: groupRepeats(entries, { kills: [], rounds: [], verifies: options.verifies }),
     tokens: tokenUses(entries),
   }
 }

@@ -13,6 +13,8 @@ export interface Occasions {
   readonly kills: readonly number[]
   /** From when on everything is asked for anew: a round, a forced seed. */
   readonly rounds: readonly number[]
+  /** When `verify` ran: it asks for the first page of what was walked, or is. */
+  readonly verifies?: readonly { readonly from: number; readonly to: number }[]
 }
 export const unexplained = 'nothing explains it'
 
@@ -47,6 +49,8 @@ function reason(repeat: Repeat, { moments, multiPage, faults, occasions }: Sight
   if (occasions.kills.some(lies)) return 'the worker was killed between the two'
   if (url.searchParams.has('range[updated_at]') || url.searchParams.has('range[end_at]')) return 'overlap of a delta'
   if (occasions.rounds.some(lies)) return 'a new round'
+  const isVerify = (at: number) => occasions.verifies?.some(({ from, to }) => at >= from && at <= to) === true
+  if (url.searchParams.get('page') === '1' && (isVerify(first) || isVerify(again))) return 'verify ran'
   if (url.pathname === '/v2/projects') return 'two streams on one list (projects, campus_projects)'
   if (url.searchParams.get('page') === '1' && multiPage.has(listOf(url)))
     return 'probe page of a walk from the last page'

@@ -9,8 +9,6 @@ import { join, resolve } from 'node:path'
 import type pg from 'pg'
 import { syntheticApplication } from '../../src/simulators/school-42/tokens.js'
 
-/** Rows a page that `verify` asks for: no other program of a test does. */
-export const verifyPageSize = 99
 const root = resolve(import.meta.dirname, '../..')
 
 export interface Ended {
@@ -71,9 +69,7 @@ function startIn(
   directory: string,
   args: readonly string[],
 ): { readonly child: ChildProcess; readonly ended: Promise<Ended> } {
-  // What `verify` asks is told apart from what walks ask by its page size alone.
-  const told = args[0] === 'verify' ? { BACKFILL_PAGE_SIZE: String(verifyPageSize) } : {}
-  const env = { ...told, PATH: process.env.PATH, HOME: process.env.HOME, LANG: 'C.UTF-8', COLUMNS: '80' }
+  const env = { PATH: process.env.PATH, HOME: process.env.HOME, LANG: 'C.UTF-8', COLUMNS: '80' }
   const child = spawn(process.execPath, [join(root, 'bin/run.js'), ...args], {
     cwd: directory,
     env,
