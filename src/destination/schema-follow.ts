@@ -5,12 +5,23 @@
 
 /**
  * `whole` by text: names that begin with '#' sort before those of dimensions, so they are the text's beginning. A quote inside a value is escaped, so `"#page":`
- * is nowhere but where the name is. Walks of before asked for everything: their `since` stays NULL.
+ * is nowhere but where the name is. A trigger writes both, and not a generated column, so that rows of the ledger can be copied and put back with `select *`. Walks
+ * of before asked for everything: their `since` stays NULL.
  */
 export const followSchema = String.raw`
 alter table backfill.ledger add column since timestamptz, add column until timestamptz,
-  add column whole text not null generated always as (regexp_replace(partition, '^\{(?:"#(?:[^"\\]|\\.)*":"(?:[^"\\]|\\.)*",?)+', '{')) stored,
-  add column is_page boolean not null generated always as (strpos(partition, '"#page":') > 0) stored;
+  add column whole text, add column is_page boolean;
+create function backfill.ledger_name_partition() returns trigger language plpgsql as $body$
+begin
+  new.whole := regexp_replace(new.partition, '^\{(?:"#(?:[^"\\]|\\.)*":"(?:[^"\\]|\\.)*",?)+', '{');
+  new.is_page := strpos(new.partition, '"#page":') > 0;
+  return new;
+end
+$body$;
+create trigger ledger_names_partition before insert or update of partition on backfill.ledger
+  for each row execute function backfill.ledger_name_partition();
+update backfill.ledger set partition = partition;
+alter table backfill.ledger alter whole set not null, alter is_page set not null;
 drop index backfill.ledger_finished_by_partition;
 create index ledger_full_by_whole on backfill.ledger (source, stream, whole, finished_at) where since is null and not is_page;
 create table backfill.watermark (

@@ -88,9 +88,14 @@ async function benchLimits(make: Databases): Promise<boolean> {
     figure('time', found.seconds, 's'),
     figure('worker runs beside verify and a second workspace', found.runs, ''),
     figure('verify runs', found.verifies, ''),
+    figure('requests of verify', found.byVerify, ''),
+    figure('requests of the second workspace', found.bySecond, ''),
     target('most answers in any second', found.busiestSecond, { kind: 'at most', bound: secondly }),
     target(`most answers in any ${longMs / 1000} s`, found.busiestLong, { kind: 'at most', bound: long }),
-    target('of limit less reserve, used while work was due', found.used * 100, { kind: 'at least', bound: 97 }, '%'),
+    {
+      ...target('of limit less reserve, used while work was due', found.used * 100, { kind: 'at least', bound: 97 }),
+      unit: '%',
+    },
     figure('429 that the simulator switched on', found.refusals - found.overLimit, ''),
     target('429 for being over a limit', found.overLimit, none),
     target('attempts spent by 429', found.attemptsByRefusal, none),
@@ -103,7 +108,7 @@ async function benchLimits(make: Databases): Promise<boolean> {
     target('repeats that nothing explains', repeatsOf(found.repeats, unexplained), none),
   ])
   sayRepeats(found.repeats)
-  say(`\nbackfill status in the third run, 80 columns:\n${found.status}`)
+  say(`\nbackfill status in the second run, 80 columns:\n${found.status}`)
   return good
 }
 
@@ -150,8 +155,8 @@ function churnResults(found: ChurnFigures): readonly Result[] {
     figure('rows in all tables', found.rows, ''),
     figure('rows deleted by proof', found.prunedRows, ''),
     target('tables that are not the truth', found.differences.length, none),
-    figure('kills sent', kills.sent, ''),
-    figure('of them while the worker lived', kills.atWork, ''),
+    figure('workers killed at work', kills.atWork, ''),
+    figure('workers that had ended before the kill', kills.tooLate, ''),
     figure('looks at watermarks', found.looks, ''),
     target('rows older than a watermark and not in the table', found.ahead, none),
     target('dead tasks, refused streams, parked sources', found.died.length, none),
@@ -164,8 +169,8 @@ function churnResults(found: ChurnFigures): readonly Result[] {
 function figure(what: string, value: number, unit: string): Result {
   return { what, value, unit, target: null }
 }
-function target(what: string, value: number, wanted: NonNullable<Result['target']>, unit = ''): Result {
-  return { what, value, unit, target: wanted }
+function target(what: string, value: number, wanted: NonNullable<Result['target']>): Result {
+  return { what, value, unit: '', target: wanted }
 }
 function repeatsOf(groups: readonly RepeatGroup[], why: string): number {
   return groups.find((group) => group.why === why)?.count ?? 0

@@ -35,7 +35,8 @@ export interface ChurnFigures {
   readonly final: { readonly requests: number; readonly rounds: number }
   /** `table: rows lacking, rows surplus`; empty where all is true. */
   readonly differences: readonly string[]
-  readonly kills: { readonly sent: number; readonly atWork: number }
+  /** Workers that were killed after their first request, and those that had ended before they were. */
+  readonly kills: { readonly atWork: number; readonly tooLate: number }
   /** Rows older than their watermark that were not in the table, over all looks. */
   readonly ahead: number
   readonly looks: number
@@ -69,6 +70,8 @@ export async function playChurn(options: ChurnOptions): Promise<ChurnFigures> {
   }
 }
 
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+
 class Play {
   readonly #stage: SchoolStage
   readonly #options: ChurnOptions
@@ -76,7 +79,7 @@ class Play {
   readonly #rounds: number[] = []
   readonly #runs: WorkerDocument[] = []
   readonly #statuses: string[] = []
-  #killedAtWork = 0
+  #endedBefore = 0
   #ahead = 0
   #looks = 0
 
@@ -87,35 +90,31 @@ class Play {
 
   async run(): Promise<ChurnFigures> {
     const { school } = this.#stage
-    const { kills, cycles, changes } = this.#options
+    const { kills, cycles } = this.#options
     await this.#stage.seed()
     const startedAt = Date.now()
-    if (kills > 0) {
-      await this.#churnByTime()
-      await this.#kill(Math.ceil(kills / 2))
-    }
+    await this.#kill(Math.ceil(kills / 2))
     await this.#work()
     const seconds = (Date.now() - startedAt) / 1000
     const least = await school.least()
     const loaded = (await school.audit()).length
     await this.#note()
     const before = (await school.changes()).length
-    await this.#churnByTime()
     await this.#kill(Math.floor(kills / 2))
     const runs = this.#runs.length
     for (let cycle = 0; cycle < cycles; cycle += 1) await this.#cycle()
+    await this.#note()
     await school.freeze()
     const churned = (await school.audit()).length
     const happened = (await school.changes()).length - before
     await this.#look()
     const rounds = await this.#finish()
     const entries = await school.audit()
-    void changes
     return {
       load: { requests: loaded, seconds, least },
       churn: { requests: churned - loaded, changes: happened, runs: this.#runs.length - runs },
       final: { requests: entries.length - churned, rounds },
-      kills: { sent: this.#killedAt.length, atWork: this.#killedAtWork },
+      kills: { atWork: this.#killedAt.length, tooLate: this.#endedBefore },
       ahead: this.#ahead,
       looks: this.#looks,
       died: this.#runs.flatMap(({ died, refused, parked }) =>
@@ -128,22 +127,21 @@ class Play {
     }
   }
 
-  /** Whatever the traps change by requests goes on beside it. */
-  async #churnByTime(): Promise<void> {
-    const { cycleMs, changes } = this.#options
-    const everyMs = Math.max(1, Math.floor(cycleMs / changes))
-    await this.#stage.school.set({ churn: { everyRequests: null, everyMs, seed: 'an hour' } })
+  /** So many changes, a few at a time, spread over the time; what the traps change by requests comes on top. Counted, not timed: a slow machine must not see more of them. */
+  async #change(count: number, ms: number): Promise<void> {
+    const few = 5
+    for (let left = count; left > 0; left -= few) {
+      await this.#stage.school.churn(Math.min(few, left))
+      await pause((ms * few) / count)
+    }
   }
 
   /** One start by cron, which lets the run go on into the next cycle, as cron would. */
   async #cycle(): Promise<void> {
-    const endsAt = Date.now() + this.#options.cycleMs
+    const { cycleMs, changes } = this.#options
     this.#rounds.push(Date.now())
-    await this.#work('--max-runtime', `${this.#options.cycleMs}ms`)
+    await Promise.all([this.#work('--max-runtime', `${cycleMs}ms`), this.#change(changes, cycleMs)])
     await this.#look()
-    await this.#note()
-    const left = endsAt - Date.now()
-    if (left > 0) await new Promise((resolve) => setTimeout(resolve, left))
   }
 
   async #work(...args: readonly string[]): Promise<void> {
@@ -154,21 +152,22 @@ class Play {
     this.#statuses.push((await this.#stage.workspace.run('status')).stdout)
   }
 
+  /** Kills so many workers that live, at random moments after their first request. */
   async #kill(count: number): Promise<void> {
-    for (let number = 0; number < count; number += 1) {
+    const few = Math.ceil(this.#options.changes / 10)
+    const until = this.#killedAt.length + count
+    for (let tries = 0; this.#killedAt.length < until && tries < 3 * count; tries += 1) {
       const asked = (await this.#stage.school.audit()).length
+      await this.#stage.school.churn(few)
       const { child, ended } = this.#stage.workspace.start('worker', '--json')
-      // From its first request on it is at work; before that it starts.
       const isOver = { now: false }
       void ended.then(() => (isOver.now = true))
-      const deadline = Date.now() + 8000
-      while (!isOver.now && Date.now() < deadline && (await this.#stage.school.audit(asked)).length === 0)
-        await new Promise((resolve) => setTimeout(resolve, 50))
-      await new Promise((resolve) => setTimeout(resolve, this.#options.random() * 1500))
+      while (!isOver.now && (await this.#stage.school.audit(asked)).length === 0) await pause(20)
+      await pause(this.#options.random() ** 2 * 1500)
+      const killedAt = Date.now()
       child.kill('SIGKILL')
-      this.#killedAt.push(Date.now())
-      const { signal } = await ended
-      if (signal === 'SIGKILL') this.#killedAtWork += 1
+      if ((await ended).signal === 'SIGKILL') this.#killedAt.push(killedAt)
+      else this.#endedBefore += 1
       await this.#look()
     }
   }

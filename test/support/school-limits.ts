@@ -35,17 +35,22 @@ export interface LimitsFigures {
   readonly verifies: number
   readonly busiestSecond: number
   readonly busiestLong: number
-  /** Share of (limit − reserve) of the long window that was used while work was due. */
+  /** Share of (limit − reserve) of the long window that was used while work was due; what verify asks may be taken from the reserve, so that it may be more than 1. */
   readonly used: number
   readonly refusals: number
   /** 429s that nobody switched on. */
   readonly overLimit: number
   readonly attemptsByRefusal: number
+  /** Requests of `verify` (as it says) and of the second workspace, which both ask what the first workspace's walks asked. */
+  readonly byVerify: number
+  readonly bySecond: number
   readonly repeats: readonly RepeatGroup[]
   readonly tokens: readonly TokenUse[]
   readonly status: string
 }
 const reserve = 0.05
+/** Tells the second workspace's requests from the first one's. */
+const secondPageSize = 50
 
 export async function playLimits(options: LimitsOptions): Promise<LimitsFigures> {
   const { secondly, long, longMs } = options
@@ -67,7 +72,7 @@ export async function playLimits(options: LimitsOptions): Promise<LimitsFigures>
   const file = join(stage.workspace.directory, 'shared-budget.db')
   const settings = { budget: { ...budget, file }, retry_delay: '50ms', backoff: '100ms', streams: restingStreams }
   stage.workspace.configure(settings)
-  const second = await openSecond(options.second, stage.school.url, { ...settings, page_size: 50 })
+  const second = await openSecond(options.second, stage.school.url, { ...settings, page_size: secondPageSize })
   try {
     return await play(stage, second.workspace, options)
   } finally {
@@ -76,35 +81,52 @@ export async function playLimits(options: LimitsOptions): Promise<LimitsFigures>
   }
 }
 
+interface Verify {
+  readonly from: number
+  to: number
+  requests: number
+}
+
+function noteEnd(verify: Verify, stdout: string): void {
+  verify.to = Date.now()
+  if (stdout !== '') verify.requests = (JSON.parse(stdout) as { requests: number }).requests
+}
+
 async function play(stage: SchoolStage, second: SchoolWorkspace, options: LimitsOptions): Promise<LimitsFigures> {
   await stage.seed()
   const few = ['campuses', 'cursus', 'projects', 'coalitions', 'achievements', 'project_sessions']
   await second.run('seed', ...few.map((name) => `school42.${name}`))
   const beside: Promise<unknown>[] = []
   const runs: WorkerDocument[] = []
-  let verifies = 0
+  const verifies: Verify[] = []
   let status = ''
   let dueUntil = 0
   const startedAt = Date.now()
   const runtime = `--max-runtime=${options.runMs}ms`
   while (Date.now() - startedAt < options.atMostMs) {
-    if (runs.length % 3 === 1) beside.push(second.run('worker', runtime))
-    if (runs.length % 4 === 2) {
-      verifies += 1
-      beside.push(stage.workspace.run('verify', 'school42', '--json'))
+    if (runs.length % 3 === 0) beside.push(second.run('worker', runtime))
+    if (runs.length % 4 === 1) {
+      const verify: Verify = { from: Date.now(), to: Number.POSITIVE_INFINITY, requests: 0 }
+      verifies.push(verify)
+      beside.push(stage.workspace.run('verify', 'school42', '--json').then(({ stdout }) => noteEnd(verify, stdout)))
     }
     const run = await stage.work(runtime)
     runs.push(run)
-    if (runs.length === 3) status = (await stage.workspace.run('status')).stdout
+    if (runs.length === 2) status = (await stage.workspace.run('status')).stdout
     if (run.end === 'empty' || run.end === 'nothing_due') break
     dueUntil = Date.now()
   }
   await Promise.all(beside)
   const entries = await stage.school.audit()
   return {
-    ...figures(entries, { ...options, dueUntil }),
+    ...figures(entries, {
+      ...options,
+      dueUntil,
+      verifies,
+      byVerify: verifies.reduce((sum, { requests }) => sum + requests, 0),
+    }),
     runs: runs.length,
-    verifies,
+    verifies: verifies.length,
     status,
     attemptsByRefusal: spentAttempts(stage, runs),
   }
@@ -112,7 +134,11 @@ async function play(stage: SchoolStage, second: SchoolWorkspace, options: Limits
 
 function figures(
   entries: readonly AuditEntry[],
-  options: LimitsOptions & { readonly dueUntil: number },
+  options: LimitsOptions & {
+    readonly dueUntil: number
+    readonly verifies: readonly Verify[]
+    readonly byVerify: number
+  },
 ): Omit<LimitsFigures, 'runs' | 'verifies' | 'status' | 'attemptsByRefusal'> {
   const { longMs, long, dueUntil } = options
   const refused = entries.filter(({ status }) => status === 429)
@@ -126,8 +152,10 @@ function figures(
     busiestLong: busiestWindow(entries, longMs).most,
     used: windows === 0 ? Number.NaN : inside / (Math.floor(long * (1 - reserve)) * windows),
     refusals: refused.length,
+    byVerify: options.byVerify,
+    bySecond: entries.filter(({ path }) => path.includes(`per_page=${secondPageSize}&`)).length,
     overLimit: refused.filter(({ labels }) => labels.trap === undefined).length,
-    repeats: groupRepeats(entries, { kills: [], rounds: [] }),
+    repeats: groupRepeats(entries, { kills: [], rounds: [], verifies: options.verifies }),
     tokens: tokenUses(entries),
   }
 }

@@ -83,5 +83,5 @@ async function asked(url: string, path: string, init: RequestInit = {}): Promise
   const answer = await fetch(`${url}${path}`, init)
   if (!answer.ok)
     throw new Error(`${init.method ?? 'GET'} ${path} was answered with ${answer.status}: ${await answer.text()}`)
-  return (await answer.json()) as unknown
+  return await answer.json()
 }

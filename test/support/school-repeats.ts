@@ -13,6 +13,8 @@ export interface Occasions {
   readonly kills: readonly number[]
   /** From when on everything is asked for anew: a round, a forced seed. */
   readonly rounds: readonly number[]
+  /** When `verify` ran: it asks for the first page of what was walked, or is. */
+  readonly verifies?: readonly { readonly from: number; readonly to: number }[]
 }
 export const unexplained = 'nothing explains it'
 
@@ -20,10 +22,11 @@ export const unexplained = 'nothing explains it'
 export function groupRepeats(entries: readonly AuditEntry[], occasions: Occasions): readonly RepeatGroup[] {
   const byNumber = new Map(entries.map((entry) => [entry.number, entry]))
   const multiPage = pagedLists(entries)
+  const faults = faultsByList(entries)
   const groups = new Map<string, { count: number; example: string }>()
   for (const repeat of repeats(entries)) {
     const moments = [repeat.first, repeat.again].map((number) => byNumber.get(number)?.answeredAt ?? 0)
-    const why = reason(repeat, { moments, multiPage, occasions })
+    const why = reason(repeat, { moments, multiPage, faults, occasions })
     const group = groups.get(why) ?? { count: 0, example: `${repeat.method} ${decodeURIComponent(repeat.path)}` }
     groups.set(why, { ...group, count: group.count + 1 })
   }
@@ -33,10 +36,12 @@ export function groupRepeats(entries: readonly AuditEntry[], occasions: Occasion
 interface Sight {
   readonly moments: readonly number[]
   readonly multiPage: ReadonlySet<string>
+  /** Numbers of the requests of each list that got no answer to use. */
+  readonly faults: ReadonlyMap<string, readonly number[]>
   readonly occasions: Occasions
 }
 
-function reason(repeat: Repeat, { moments, multiPage, occasions }: Sight): string {
+function reason(repeat: Repeat, { moments, multiPage, faults, occasions }: Sight): string {
   const [first = 0, again = 0] = moments
   const url = new URL(repeat.path, 'http://school')
   const lies = (at: number) => at >= first - 200 && at <= again
@@ -44,11 +49,24 @@ function reason(repeat: Repeat, { moments, multiPage, occasions }: Sight): strin
   if (occasions.kills.some(lies)) return 'the worker was killed between the two'
   if (url.searchParams.has('range[updated_at]') || url.searchParams.has('range[end_at]')) return 'overlap of a delta'
   if (occasions.rounds.some(lies)) return 'a new round'
-  if (url.searchParams.get('per_page') === '1') return 'verify counts'
+  const isVerify = (at: number) => occasions.verifies?.some(({ from, to }) => at >= from && at <= to) === true
+  if (url.searchParams.get('page') === '1' && (isVerify(first) || isVerify(again))) return 'verify ran'
   if (url.pathname === '/v2/projects') return 'two streams on one list (projects, campus_projects)'
   if (url.searchParams.get('page') === '1' && multiPage.has(listOf(url)))
     return 'probe page of a walk from the last page'
-  return unexplained
+  // The attempt ended with the fault; pages that were not promoted yet are asked for again.
+  const isAfterFault = faults.get(listOf(url))?.some((number) => number > repeat.first && number < repeat.again)
+  return isAfterFault === true ? 'another page of the walk got no answer, and the attempt ended' : unexplained
+}
+
+function faultsByList(entries: readonly AuditEntry[]): ReadonlyMap<string, readonly number[]> {
+  const found = new Map<string, number[]>()
+  for (const { number, path, status, labels } of entries) {
+    if (status >= 200 && status < 300 && labels.trap === undefined) continue
+    const list = listOf(new URL(path, 'http://school'))
+    found.set(list, [...(found.get(list) ?? []), number])
+  }
+  return found
 }
 
 /** Lists of which a further page was asked for. */

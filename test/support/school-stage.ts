@@ -78,7 +78,8 @@ export async function openStage(options: StageOptions): Promise<SchoolStage> {
     settle: async (atMost = 20) => {
       const runs: WorkerDocument[] = []
       while (runs.length < atMost) {
-        const run = await work()
+        // Also what waits between two attempts.
+        const run = await work('--until-empty')
         runs.push(run)
         if (run.requests === 0 && run.done === 0 && run.retrying === 0) break
       }

@@ -21,11 +21,7 @@ export async function differences(
 }
 
 /** The same for rows that were read before. `all`: a row that is there twice is a difference. */
-export async function differencesOf(
-  client: pg.Client,
-  table: SchoolTable,
-  rows: readonly object[],
-): Promise<Differences> {
+async function differencesOf(client: pg.Client, table: SchoolTable, rows: readonly object[]): Promise<Differences> {
   const { columns, truth } = truthSql(table)
   const held = `select ${columns} from "${tableOf(table)}"`
   const wanted = JSON.stringify(rows.map((row) => columnsOf(table, row)))
