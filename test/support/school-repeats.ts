@@ -49,6 +49,7 @@ function reason(repeat: Repeat, { moments, multiPage, faults, occasions }: Sight
   if (occasions.kills.some(lies)) return 'the worker was killed between the two'
   if (url.searchParams.has('range[updated_at]') || url.searchParams.has('range[end_at]')) return 'overlap of a delta'
   if (occasions.rounds.some(lies)) return 'a new round'
+  if (url.searchParams.has('filter[id]')) return 'confirmation of a deletion'
   const isVerify = (at: number) => occasions.verifies?.some(({ from, to }) => at >= from && at <= to) === true
   if (url.searchParams.get('page') === '1' && (isVerify(first) || isVerify(again))) return 'verify ran'
   if (url.pathname === '/v2/projects') return 'two streams on one list (projects, campus_projects)'
