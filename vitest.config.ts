@@ -1,4 +1,4 @@
-// How the tests run: real servers and files are slow to start, so generous limits; two processes, as many as the smallest machine has cores.
+// How the tests run: real servers and files are slow to start, so generous limits; three processes, for the smallest machine has two cores, and much of a test is waiting.
 import { defineConfig } from 'vitest/config'
 import { removeSettings } from './bin/bootstrap/environment.js'
 
@@ -12,7 +12,7 @@ export default defineConfig({
     globalSetup: ['test/support/global-setup.ts'],
     disableConsoleIntercept: true,
     pool: 'forks',
-    maxWorkers: 2,
+    maxWorkers: 3,
     testTimeout: 30_000,
     hookTimeout: 60_000,
     teardownTimeout: 30_000,

@@ -6,7 +6,7 @@ import { WorkspaceCommand } from '../src/cli/workspace-command.js'
 export default class Seed extends WorkspaceCommand {
   static override summary = 'turn a source into tasks in queue.db'
   static override description =
-    'makes one task for each partition that has none; run it again whenever you like: what is done or open is left alone and said so.'
+    'makes one task for each partition that has none; run it again whenever you like: what is done or open is left alone and said so. A stream that follows another is only told to: the worker makes its tasks as rows come or change.'
   static override examples = [
     '<%= config.bin %> <%= command.id %> acme',
     '<%= config.bin %> <%= command.id %> acme.users --dry-run',
@@ -36,7 +36,8 @@ export default class Seed extends WorkspaceCommand {
       parse: async (text) => integer('--priority', text),
     })(),
     force: Flags.boolean({
-      summary: 'new tasks for finished and open partitions, too; open ones are cancelled for them',
+      summary:
+        'new tasks for finished and open partitions, too; open ones are cancelled for them. Where changes alone are asked for otherwise: a walk of everything',
     }),
     'max-requests': Flags.custom<number>({
       summary: 'requests that a dry run may send',

@@ -49,7 +49,8 @@ export function backwardsPager(pagination: Numbered, rules: Backwards | null, op
         const total = totalOf(reply, { pagination, stream })
         const size = usedSizeOf(reply, { pagination, stream })
         if (total === null || size === null) return goForward(forward.after(ahead ?? null, reply))
-        return fromTheLast({ total, size, isFirst: cursor === null }, reply, by)
+        const page = ahead === undefined ? 0 : (wholeNumber(valueAt(ahead, ['at'])) ?? first) - first
+        return fromHere({ total, size, page }, reply, { pagination, options, by })
       }
       return before(readPlace(cursor), reply, { pagination, options, by })
     },
@@ -65,17 +66,21 @@ function goForward({ cursor, fingerprint }: NextStep): NextStep {
   return cursor === null ? { cursor, fingerprint, verdict: 'unproven' } : { cursor: { forward: cursor }, fingerprint }
 }
 
-/** The first answer only says how many there are; its own rows come again at the end, when nothing can move before them any more. */
-function fromTheLast(
-  { total, size, isFirst }: { readonly total: number; readonly size: number; readonly isFirst: boolean },
+/**
+ * An answer that says how many there are. Of several pages its own rows come again at the end, when nothing can move before them any more; where it happens to be
+ * the last page, the walk back begins with it.
+ */
+function fromHere(
+  { total, size, page }: { readonly total: number; readonly size: number; readonly page: number },
   reply: PageReply,
-  by: JsonPath | null,
+  context: Context,
 ): NextStep {
   const pages = Math.ceil(total / size)
-  if (pages <= 1 && isFirst) {
-    const verdict = reply.rows.length === total && isAscending(reply.rows, by) ? 'proven' : 'differs'
+  if (pages <= 1 && page === 0) {
+    const verdict = reply.rows.length === total && isAscending(reply.rows, context.by) ? 'proven' : 'differs'
     return { cursor: null, fingerprint: null, verdict: reply.rows.length > total ? 'unproven' : verdict }
   }
+  if (page === pages - 1) return before({ page, size, total, verdict: 'proven' }, reply, context)
   return { cursor: lastPage({ total, size }), fingerprint: null }
 }
 

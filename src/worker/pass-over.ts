@@ -37,7 +37,10 @@ export function isPageFault(error: unknown): boolean {
   if (error instanceof SourceRejected) return /^http_4(?!01|03)\d\d$/.test(error.code)
   return error instanceof AnswerInvalid && !walkFaults.has(error.code)
 }
-const walkFaults = new Set(['loop', 'endless', 'page_repeats', 'too_many_pages', 'page_moved'])
+const walkFaults = new Set([
+  ...['loop', 'endless', 'page_repeats', 'too_many_pages', 'page_moved'],
+  ...['foreign_rows', 'not_ascending', 'change_missing', 'confirm_incomplete'],
+])
 
 /** One more failed page. */
 export function passPage(

@@ -14,7 +14,7 @@ afterEach(async () => {
   await database.drop()
 })
 
-const small = { users: 120, cycles: 2, cycleMs: 2500, changes: 30, allTraps: false, kills: 0 }
+const small = { users: 80, cycles: 1, cycleMs: 2500, changes: 30, allTraps: false, kills: 0 }
 
 /** Whatever happened on the way: the tables are the truth, nothing is left over, nothing is dead. */
 function expectTruth(found: ChurnFigures): void {

@@ -172,7 +172,11 @@ describe('4: limits', () => {
   })
 
   it('say when to come back, or not, or with every second refusal', async () => {
-    const { school, client } = await start({ ...limits, retryAfter: 'never' })
+    const { school, client } = await start({
+      ...limits,
+      secondly: { requests: 1, periodMs: 5000 },
+      retryAfter: 'never',
+    })
     await client.get(page)
     expect((await client.get(page)).headers['retry-after']).toBeUndefined()
     school.set({ retryAfter: 'sometimes' })

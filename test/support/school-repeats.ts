@@ -23,10 +23,13 @@ export function groupRepeats(entries: readonly AuditEntry[], occasions: Occasion
   const byNumber = new Map(entries.map((entry) => [entry.number, entry]))
   const multiPage = pagedLists(entries)
   const faults = faultsByList(entries)
+  const withoutTotal = new Set(
+    entries.filter(({ labels }) => labels.hides === 'total').map(({ path }) => listOf(new URL(path, 'http://school'))),
+  )
   const groups = new Map<string, { count: number; example: string }>()
   for (const repeat of repeats(entries)) {
     const moments = [repeat.first, repeat.again].map((number) => byNumber.get(number)?.answeredAt ?? 0)
-    const why = reason(repeat, { moments, multiPage, faults, occasions })
+    const why = reason(repeat, { moments, multiPage, faults, withoutTotal, occasions })
     const group = groups.get(why) ?? { count: 0, example: `${repeat.method} ${decodeURIComponent(repeat.path)}` }
     groups.set(why, { ...group, count: group.count + 1 })
   }
@@ -38,10 +41,12 @@ interface Sight {
   readonly multiPage: ReadonlySet<string>
   /** Numbers of the requests of each list that got no answer to use. */
   readonly faults: ReadonlyMap<string, readonly number[]>
+  /** Lists of which an answer named no total. */
+  readonly withoutTotal: ReadonlySet<string>
   readonly occasions: Occasions
 }
 
-function reason(repeat: Repeat, { moments, multiPage, faults, occasions }: Sight): string {
+function reason(repeat: Repeat, { moments, multiPage, faults, withoutTotal, occasions }: Sight): string {
   const [first = 0, again = 0] = moments
   const url = new URL(repeat.path, 'http://school')
   const lies = (at: number) => at >= first - 200 && at <= again
@@ -55,6 +60,8 @@ function reason(repeat: Repeat, { moments, multiPage, faults, occasions }: Sight
   if (url.pathname === '/v2/projects') return 'two streams on one list (projects, campus_projects)'
   if (url.searchParams.get('page') === '1' && multiPage.has(listOf(url)))
     return 'probe page of a walk from the last page'
+  // A walk that does not know its last page goes forward until an answer says which it is, and back from there.
+  if (url.searchParams.get('page') === '2' && withoutTotal.has(listOf(url))) return 'the first answer named no total'
   // The attempt ended with the fault; pages that were not promoted yet are asked for again.
   const isAfterFault = faults.get(listOf(url))?.some((number) => number > repeat.first && number < repeat.again)
   return isAfterFault === true ? 'another page of the walk got no answer, and the attempt ended' : unexplained

@@ -85,7 +85,7 @@ export class School42Service {
     const moment = { school: this.school, now: stamp(at) }
     return labelled(
       dataAnswer({ request, moment, switches, number: this.#answers, hidesTotal }),
-      labels,
+      hidesTotal ? { ...labels, hides: 'total' } : labels,
       judged.headers,
     )
   }
