@@ -99,6 +99,7 @@ async function play(stage: SchoolStage, second: SchoolWorkspace, options: Limits
   const beside: Promise<unknown>[] = []
   const runs: WorkerDocument[] = []
   const verifies: Verify[] = []
+  const ends: number[] = []
   let status = ''
   let dueUntil = 0
   const startedAt = Date.now()
@@ -112,6 +113,7 @@ async function play(stage: SchoolStage, second: SchoolWorkspace, options: Limits
     }
     const run = await stage.work(runtime)
     runs.push(run)
+    ends.push(Date.now())
     if (runs.length === 2) status = (await stage.workspace.run('status')).stdout
     if (run.end === 'empty' || run.end === 'nothing_due') break
     dueUntil = Date.now()
@@ -123,6 +125,7 @@ async function play(stage: SchoolStage, second: SchoolWorkspace, options: Limits
       ...options,
       dueUntil,
       verifies,
+      ends,
       byVerify: verifies.reduce((sum, { requests }) => sum + requests, 0),
     }),
     runs: runs.length,
@@ -137,6 +140,7 @@ function figures(
   options: LimitsOptions & {
     readonly dueUntil: number
     readonly verifies: readonly Verify[]
+    readonly ends: readonly number[]
     readonly byVerify: number
   },
 ): Omit<LimitsFigures, 'runs' | 'verifies' | 'status' | 'attemptsByRefusal'> {
@@ -155,7 +159,7 @@ function figures(
     byVerify: options.byVerify,
     bySecond: entries.filter(({ path }) => path.includes(`per_page=${secondPageSize}&`)).length,
     overLimit: refused.filter(({ labels }) => labels.trap === undefined).length,
-    repeats: groupRepeats(entries, { kills: [], rounds: [], verifies: options.verifies }),
+    repeats: groupRepeats(entries, { kills: [], rounds: [], verifies: options.verifies, ends: options.ends }),
     tokens: tokenUses(entries),
   }
 }

@@ -15,7 +15,11 @@ export interface Occasions {
   readonly rounds: readonly number[]
   /** When `verify` ran: it asks for the first page of what was walked, or is. */
   readonly verifies?: readonly { readonly from: number; readonly to: number }[]
+  /** When runs had ended at their longest time: what was under way is asked for again. */
+  readonly ends?: readonly number[]
 }
+/** A run ends so soon after its last requests were answered, ms. */
+const endingMs = 3000
 export const unexplained = 'nothing explains it'
 
 /** Every repeat, by reason, most first. */
@@ -60,6 +64,8 @@ function reason(repeat: Repeat, { moments, multiPage, faults, withoutTotal, occa
   if (url.pathname === '/v2/projects') return 'two streams on one list (projects, campus_projects)'
   if (url.searchParams.get('page') === '1' && multiPage.has(listOf(url)))
     return 'probe page of a walk from the last page'
+  if (occasions.ends?.some((at) => at >= first && at - first <= endingMs && again >= at) === true)
+    return 'it was under way when its run ended'
   // A walk that does not know its last page goes forward until an answer says which it is, and back from there.
   if (url.searchParams.get('page') === '2' && withoutTotal.has(listOf(url))) return 'the first answer named no total'
   // The attempt ended with the fault; pages that were not promoted yet are asked for again.
