@@ -25,16 +25,21 @@ function row(stream: StreamStatus, freshness: Freshness, now: number): readonly 
   const { freshTo, partitions, behind, nextAt } = freshness
   return [
     `${stream.source}.${stream.stream}`,
-    freshTo === null ? 'not all walked yet' : clockText(freshTo, now),
+    freshTo === null ? 'not yet' : clockText(freshTo, now),
     partitions === null || behind === null ? '-' : `${count(behind)} of ${count(partitions)}`,
-    nextAt === null ? '-' : clockText(Math.max(now, nextAt), now),
+    nextAt === null ? '-' : shortClock(Math.max(now, nextAt), now),
     levelText(stream, freshness, now),
   ]
+}
+
+/** Far away the day is enough: the line is short. */
+function shortClock(at: number, now: number): string {
+  return clockText(at, now).replace(/^(\d{4}-\d\d-\d\d) .*$/, '$1')
 }
 
 /** When nothing is owed any more at the present pace. */
 function levelText({ counts, finish }: StreamStatus, { behind }: Freshness, now: number): string {
   if (finish.kind === 'at') return `about ${clockText(finish.at, now)}`
-  if (counts.dead > 0) return 'not before its dead tasks'
-  return behind === null || behind === 0 ? 'now' : 'with the next run'
+  if (counts.dead > 0) return 'dead tasks'
+  return behind === null || behind === 0 ? 'now' : 'next run'
 }
