@@ -115,7 +115,8 @@ async function play(stage: SchoolStage, second: SchoolWorkspace, options: Limits
     runs.push(run)
     ends.push(Date.now())
     if (runs.length === 2) status = (await stage.workspace.run('status')).stdout
-    if (run.end === 'empty' || run.end === 'nothing_due') break
+    // Tasks that the budget put off are due again at a moment: only where there is none, nothing is left.
+    if (run.end === 'empty' || (run.end === 'nothing_due' && run.next_due_at === null)) break
     dueUntil = Date.now()
   }
   await Promise.all(beside)

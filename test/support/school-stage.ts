@@ -33,6 +33,7 @@ export interface WorkerDocument {
   readonly refused: readonly { readonly message: string }[]
   readonly parked: readonly { readonly message: string }[]
   readonly failure: { readonly message: string } | null
+  readonly next_due_at: string | null
   readonly exit_code: number
 }
 export interface SchoolStage {
