@@ -39,9 +39,9 @@ export function backwardsPager(pagination: Numbered, rules: Backwards | null, op
       if (cursor === null) return forward.stepAt(null)
       const ahead = valueAt(cursor, ['forward'])
       if (ahead !== undefined) return forward.stepAt(ahead)
-      const { page } = readPlace(cursor)
-      const params = { ...sizeParams(pagination, stream), [pagination.param]: first + page }
-      return { ...firstStep, cursor: String(first + page), params }
+      const { page, size } = readPlace(cursor)
+      const at = pagination.kind === 'page' ? first + page : page * size
+      return { ...firstStep, cursor: String(at), params: { ...sizeParams(pagination, stream), [pagination.param]: at } }
     },
     after: (cursor, reply) => {
       const ahead = valueAt(cursor, ['forward'])
@@ -49,7 +49,8 @@ export function backwardsPager(pagination: Numbered, rules: Backwards | null, op
         const total = totalOf(reply, { pagination, stream })
         const size = usedSizeOf(reply, { pagination, stream })
         if (total === null || size === null) return goForward(forward.after(ahead ?? null, reply))
-        const page = ahead === undefined ? 0 : (wholeNumber(valueAt(ahead, ['at'])) ?? first) - first
+        const at = ahead === undefined ? first : (wholeNumber(valueAt(ahead, ['at'])) ?? first)
+        const page = pagination.kind === 'page' ? at - first : Math.floor(at / size)
         return fromHere({ total, size, page }, reply, { pagination, options, by })
       }
       return before(readPlace(cursor), reply, { pagination, options, by })

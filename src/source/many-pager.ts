@@ -28,8 +28,9 @@ export function manyPager(rules: ManyValues, inner: Pager, options: PagerOptions
   const name = `${stream.source}.${stream.name}`
   const fitting = (at: number, size: number): number => fit(values, rules, { at, size })
   const begin = (at: number, size: number): Place => ({ at, size: fitting(at, size), inner: null, verdict: 'proven' })
-  const placeAt = (cursor: Cursor | null): Place =>
-    cursor === null ? begin(0, Math.min(rules.max, sizes.get(name) ?? rules.max)) : readPlace(cursor)
+  // Fixed for the walk: another task may learn a smaller size while the first answer is awaited, and the pages behind it must be of the same values.
+  const first = begin(0, Math.min(rules.max, sizes.get(name) ?? rules.max))
+  const placeAt = (cursor: Cursor | null): Place => (cursor === null ? first : readPlace(cursor))
   return {
     judges: true,
     isPartial: true,

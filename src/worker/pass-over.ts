@@ -71,13 +71,17 @@ export function splitTasksOf(walk: Walk | null, partition: Partition): SplitTask
   }
 }
 
-/** Both halves of a walk over many values that always fails; null: there is one value, which is the one that fails. */
+/**
+ * Both halves of a walk over many values that the source always fails at; null: there is one value, which is the one that fails. Not for an answer that says no or
+ * does not fit: that would be every value's, and each would be asked for alone.
+ */
 export function halves(
   error: unknown,
   { stream, partition }: { readonly stream: Pick<Stream, 'fanOut'>; readonly partition: Partition },
 ): readonly SplitPage[] | null {
   const half = manyOf(stream)?.dimension
-  if (half === undefined || manyValues(stream, partition).length < 2 || !isPageFault(error)) return null
+  if (half === undefined || manyValues(stream, partition).length < 2 || !(error instanceof SourceUnavailable))
+    return null
   const { code, message } = describe(error)
   return [0, 1].map((at) => ({ number: at + 1, at, code, message, half }))
 }

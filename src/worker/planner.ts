@@ -22,6 +22,7 @@ export interface PlannerDeps {
   readonly destination: Pick<Destination, 'due' | 'strangers'>
   readonly clock: Clock
   readonly log: Log
+  readonly uuid: () => string
   /** `YYYY-MM-DD` in the workspace's zone. */
   readonly today: string
   /** IANA zone of hours. */
@@ -105,6 +106,7 @@ export class Planner {
   readonly #waiting = new Set<string>()
   #plannedAt = Number.NEGATIVE_INFINITY
   #roundsAt = Number.NEGATIVE_INFINITY
+  #mayWait = true
   #running: Promise<number> | null = null
 
   constructor(streams: readonly SelectedStream[], deps: PlannerDeps) {
@@ -136,10 +138,13 @@ export class Planner {
     if (!isLast && this.#deps.clock.monotonic() - this.#plannedAt < pauseMs) return 0
     const moved = new Set(this.#moved)
     this.#moved.clear()
+    // Nothing of the source can go on in this run: whoever waits for more rows of a stream that is paused or put off would wait for nothing.
+    this.#mayWait = !isLast
     this.#running = this.#planWhere(({ selected: { source, stream } }) => {
       const parent = rowsOf(stream, source)?.dimension.stream
       return (parent !== undefined && moved.has(`${source.name}.${parent}`)) || this.#waiting.has(nameOf(stream))
     }).finally(() => {
+      this.#mayWait = true
       this.#running = null
     })
     return await this.#running
@@ -213,7 +218,7 @@ export class Planner {
       stream,
       open: await follows.openPartitions(name),
       isFullTime: this.#isFullTime(stream, followed),
-      isParentOpen: await this.#isParentOpen(selected),
+      isParentOpen: this.#mayWait && (await this.#isParentOpen(selected)),
       room: (stream.settings.maxParentsPerRun ?? Number.POSITIVE_INFINITY) - made.size,
     })
     await this.#enqueue(selected, choice)
@@ -272,7 +277,9 @@ export class Planner {
     const { queue } = this.#deps
     const name = { source: source.name, stream: stream.name }
     const scope = `follow ${nameOf(stream)}`
-    const backfill = await queue.beginBackfill({ scope, fingerprint: scope, reason: 'every' })
+    // Each look is a backfill of its own: one that a kill left unplanned must not take what is due now for done.
+    const fingerprint = `${scope} ${this.#deps.uuid()}`
+    const backfill = await queue.beginBackfill({ scope, fingerprint, reason: 'every' })
     const { priority = 0 } = stream.settings
     const fullPriority = stream.incremental?.fullWalk?.priority ?? priority
     // Where everything is asked for each time, what is only old makes room for what changed.

@@ -199,7 +199,7 @@ async function work(run: Run, options: WorkerOptions, deps: RunDeps): Promise<vo
       } while (await waitForMore(run, options, { ...deps, hasClaimed: run.claimed > claimed }))
     })
     await waiting.finish()
-    if (run.failure === null) await planner.finish()
+    if (run.failure === null && run.end !== 'signal') await planner.finish()
   } finally {
     await client.close()
     await destination.close()

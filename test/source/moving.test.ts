@@ -191,6 +191,14 @@ describe('a walk over changes', () => {
     expect(idsIn(pages).size).toBe(45)
     expect(verdictOf(pages)).toBe('proven')
   })
+  it('keeps ties by offset, too', async () => {
+    api = await startMovingApi({ things: Array.from({ length: 45 }, (_, index) => row(index + 1, 50)) })
+    const { first: _, ...rest } = paged
+    const byOffset: Pagination = { ...rest, kind: 'offset', param: 'offset' }
+    const pages = await walk(stream({ incremental }, byOffset), { since: start })
+    expect(idsIn(pages).size).toBe(45)
+    expect(verdictOf(pages)).toBe('proven')
+  })
   it('passes over no tie, though rows of the same moment change while their pages are read', async () => {
     api = await startMovingApi({ things: Array.from({ length: 45 }, (_, index) => row(index + 1, 50)) })
     let turn = 0

@@ -58,9 +58,10 @@ export async function startMovingApi(tables: Record<string, MovingRow[]>): Promi
     const rows = select(api.tables[name] ?? [], url, api.ignoresOwner)
     const size = Math.min(100, Number(url.searchParams.get('per_page') ?? '30'))
     const page = Number(url.searchParams.get('page') ?? '1')
+    const begin = Number(url.searchParams.get('offset') ?? (page - 1) * size)
     const total = api.isTotalHidden ? {} : { 'x-total': String(rows.length), 'x-per-page': String(size) }
     response.writeHead(200, { 'content-type': 'application/json', ...total })
-    response.end(JSON.stringify(rows.slice((page - 1) * size, page * size)))
+    response.end(JSON.stringify(rows.slice(begin, begin + size)))
   }
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return Object.assign(api, { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` })
