@@ -117,9 +117,9 @@ function createServer(clock: TemporaryQueue['clock'], first: Limit) {
   const judged: { readonly at: number; readonly isOurs: boolean; readonly weight: number }[] = []
   const server = {
     limit: first.requests,
-    /** Ours that were judged from one moment to another. */
-    ownBetween: (from: number, to: number) =>
-      judged.filter((one) => one.isOurs && one.at >= from && one.at <= to).reduce((sum, one) => sum + one.weight, 0),
+    /** What was judged from one moment to another. */
+    judgedBetween: (from: number, to: number) =>
+      judged.filter((one) => one.at >= from && one.at <= to).reduce((sum, one) => sum + one.weight, 0),
     all: (at: number) =>
       judged.filter((one) => one.at > at - first.periodMs && one.at <= at).reduce((sum, one) => sum + one.weight, 0),
     judge: (isOurs: boolean, weight = 1): number => {
@@ -188,8 +188,8 @@ test('with headers of a window that strangers use and that changes its limit, se
           await clock.advance(Math.ceil(action.latencyMs / 2))
           const windows = [{ periodMs: 1_000, limit: server.limit, remaining, resetMs: null }]
           await budget.answered(booking, rules, { isRefusal: false, retryAfterMs: null, windows })
-          // What an answer cannot say: that more than its limit is used, and whether it still counted those of ours that left the window while it was on its way.
-          const left = server.ownBetween(sentAt - 1_000 - 60, clock.monotonic() - 1_000)
+          // What an answer cannot say: that more than its limit is used, and whether it still counted what left the window while it was on its way.
+          const left = server.judgedBetween(sentAt - 1_000 - 60, clock.monotonic() - 1_000)
           unknown = Math.max(0, server.all(clock.monotonic()) - server.limit) + left
           toldLimit = Math.max(server.limit, server.all(clock.monotonic()))
           const [window] = (await budget.state(rules)).windows

@@ -7,7 +7,7 @@ import type { BudgetRules } from '../../domain/source-model.js'
 import type { Store } from '../store.js'
 import { monotonicMs } from './bookings.js'
 import { isTellingOfQuota, noteOthersInQuota } from './quotas.js'
-import { ownCertainlyCounted, ownPossiblyCounted, strangersIn } from './usage.js'
+import { ownCertainlyCounted, ownPossiblyCounted } from './usage.js'
 
 const hasToldTable = `select 1 from sqlite_schema where name = 'budget_told'`
 const toldAll = `
@@ -20,6 +20,10 @@ const toldSet = `
     resets_at = excluded.resets_at, resets_at_wall = excluded.resets_at_wall, emptied_at = excluded.emptied_at, emptied_at_wall = excluded.emptied_at_wall`
 const strangerInsert = `
   insert into budget_stranger (key, period_ms, requests, boot, noticed_at, noticed_at_wall) values (?, ?, ?, ?, ?, ?)`
+const strangersLatest = `
+  select number, requests from budget_stranger where key = ? and period_ms = ? order by noticed_at desc`
+const strangerDelete = `delete from budget_stranger where number = ?`
+const strangerReduce = `update budget_stranger set requests = requests - ? where number = ?`
 const strangerPrune = `delete from budget_stranger where key = ? and period_ms = ? and noticed_at < ?`
 const strangerAdopt = `
   update budget_stranger set boot = @boot, noticed_at = @mono - max(0, @wall - noticed_at_wall), noticed_at_wall = min(@wall, noticed_at_wall)
@@ -30,7 +34,7 @@ const toldAdopt = `
   where boot <> @boot`
 
 /** Statements that run once a request, for the test that looks at their plans. */
-export const toldStatements = { toldAll, strangerInsert, strangerPrune }
+export const toldStatements = { toldAll, strangerInsert, strangersLatest, strangerPrune }
 
 /** Monotonic ms of this boot. */
 export interface Told {
@@ -95,27 +99,30 @@ function declared(rules: BudgetRules, periodMs: number): number | null {
 }
 
 /**
- * What the source has used beyond all of ours that it can have counted is somebody else's, as of now. The window is taken as of the request's sending: what aged
- * out of ours while the answer was on its way may still have been counted.
+ * What the source has used beyond all of ours that it can have counted is somebody else's. The window is taken as of the request's sending: what aged out of ours
+ * while the answer was on its way may still have been counted. Any of those others may have come only just now, whenever we first heard of as many: they count anew.
  */
 function noteStrangers({ store, key, window, sentAt }: Hearing, used: number, emptiedAt: number | null): void {
   const { periodMs } = window
   const since = Math.max(sentAt - periodMs, emptiedAt ?? Number.NEGATIVE_INFINITY)
-  const known = ownPossiblyCounted(store, key, since) + strangersIn(store, { key, periodMs, since })
-  if (used <= known) return
-  const now = monotonicMs(store.clock)
-  store.sql(strangerPrune).run(key, periodMs, now - 2 * periodMs)
+  const others = used - ownPossiblyCounted(store, key, since)
+  if (others <= 0) return
+  forgetLatest(store, { key, periodMs, requests: others })
+  store.sql(strangerPrune).run(key, periodMs, monotonicMs(store.clock) - 2 * periodMs)
   // Rounded up: it counts until the end of this millisecond.
-  store
-    .sql(strangerInsert)
-    .run(
-      key,
-      periodMs,
-      used - known,
-      store.clock.bootId,
-      Math.ceil(store.clock.monotonic()),
-      Math.ceil(store.clock.now()),
-    )
+  const now = { mono: Math.ceil(store.clock.monotonic()), wall: Math.ceil(store.clock.now()) }
+  store.sql(strangerInsert).run(key, periodMs, others, store.clock.bootId, now.mono, now.wall)
+}
+
+/** Takes out of what was noticed as many as are counted anew. The earliest stay: that there were more, an answer with fewer does not deny. */
+function forgetLatest(store: Store, { key, periodMs, requests }: { key: string; periodMs: number; requests: number }) {
+  let left = requests
+  for (const row of store.sql(strangersLatest).all(key, periodMs) as { number: number; requests: number }[]) {
+    if (left <= 0) return
+    if (row.requests <= left) store.sql(strangerDelete).run(row.number)
+    else store.sql(strangerReduce).run(left, row.number)
+    left -= row.requests
+  }
 }
 
 /**

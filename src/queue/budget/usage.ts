@@ -80,11 +80,6 @@ export function ownCertainlyCounted(store: Store, key: string, between: { from: 
   return store.sql(ownCertain).pluck().get(key, between) as number
 }
 
-/** Somebody else's requests that still count in a window. */
-export function strangersIn(store: Store, window: { key: string; periodMs: number; since: number }): number {
-  return store.sql(strangersUsed).pluck().get(window.key, window.periodMs, window.since) as number
-}
-
 /** Only those, and since when, that a window still counts. */
 function countedSince(store: Store, { periodMs, emptiedAt }: WindowAt): number {
   return Math.max(monotonicMs(store.clock) - periodMs, emptiedAt ?? Number.NEGATIVE_INFINITY)
