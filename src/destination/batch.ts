@@ -1,5 +1,5 @@
 /**
- * Owns a task's rows between their page and their flush: mapped, checked and encoded to COPY text as they come, so that a flush only sends bytes. A row that
+ * Owns a task's rows between their page and their flush: mapped, checked and written as COPY reads them as they come, so that a flush only sends bytes. A row that
  * cannot be stored is set aside with its reason and its neighbours go on. Must not know Postgres. Lives in memory only: what a kill takes is asked for again.
  */
 import { createHash } from 'node:crypto'
@@ -8,10 +8,12 @@ import { InvariantError, PromotionConflict } from '../domain/errors.js'
 import { isJsonObject, type Json, type JsonObject, type JsonPath, valueAt } from '../domain/json.js'
 import type { Partition } from '../domain/partition.js'
 import type { Batch, Page, PageDigest } from '../domain/ports.js'
-import type { Refusal } from './encoders.js'
+import { copyText, type Line } from './copy-format.js'
+import { Refusal } from './encoders.js'
 import type { FieldWatch } from './field-watch.js'
 import { escapeUnstorable, jsonText } from './json-text.js'
 import type { Layout, LayoutColumn } from './layout.js'
+import { RowBuffer } from './row-buffer.js'
 import type { PostgresStreamTable } from './stream-table.js'
 import { isLater, type Placed } from './version-order.js'
 
@@ -36,9 +38,6 @@ export interface HeldRow extends Fault {
   readonly raw: string
 }
 
-/** NULL in COPY's text format; an empty string is not it. */
-const nullText = '\\N'
-
 interface PageSpan {
   readonly page: number
   /** Number of the page's first row in the batch. */
@@ -57,15 +56,15 @@ export class TableBatch implements Batch {
   readonly table: PostgresStreamTable
   readonly layout: Layout
   readonly partition: Partition
+  /** Values of the columns that hold a dimension, null for the others. */
   readonly #constants: readonly (string | null)[]
   readonly #watch: FieldWatch
   readonly #keys = new Set<string>()
   readonly #spans: PageSpan[] = []
-  readonly #buffers: Buffer[] = []
+  readonly #out = new RowBuffer()
   readonly #heldRows: HeldRow[] = []
   #rows = 0
   #received = 0
-  #encodedBytes = 0
   #answerBytes = 0
   #hasRepeats = false
 
@@ -82,7 +81,7 @@ export class TableBatch implements Batch {
     return this.#rows
   }
   get bytes(): number {
-    return Math.max(this.#encodedBytes, this.#answerBytes)
+    return Math.max(this.#out.bytes, this.#answerBytes)
   }
   get held(): number {
     return this.#heldRows.length
@@ -97,9 +96,9 @@ export class TableBatch implements Batch {
   get heldRows(): readonly HeldRow[] {
     return this.#heldRows
   }
-  /** COPY text, whole lines. */
-  get buffers(): readonly Buffer[] {
-    return this.#buffers
+  /** The encoded rows as COPY reads them. */
+  get copied(): readonly Buffer[] {
+    return this.layout.format.framed(this.#out.pieces)
   }
   /** Texts of the keys of the encoded rows; empty for a stream without a key. */
   get keys(): ReadonlySet<string> {
@@ -124,34 +123,22 @@ export class TableBatch implements Batch {
     return { fingerprint: isComparable ? hash.digest('base64url') : null, unknownFields }
   }
 
-  /** Encodes records into one buffer; answers their keys, a line each. */
+  /** Encodes records; answers their keys, a line each. */
   #encodeSome(records: readonly Json[], unknownFields: string[]): string {
     const hasKey = this.layout.keyAt.length > 0
-    // All fields, joined once: half the time and garbage of a string that grows field by field.
-    const fields: string[] = []
     let keys = ''
     for (const record of records) {
       this.#received += 1
-      this.#encode(record, fields, unknownFields)
+      this.#encode(record, unknownFields)
       // A row without a readable key counts by its raw text: a page that repeats is found all the same.
       if (hasKey) keys += `${this.#lastKey ?? jsonText(record)}\n`
     }
-    if (fields.length > 0) this.#keep(Buffer.from(`${fields.join('\t')}\n`))
     return keys
   }
 
-  /** The encoded rows, a buffer each with its line break, for a flush that has to look for the bad ones. */
-  lines(): readonly { readonly row: number; readonly line: Buffer }[] {
-    const lines: { row: number; line: Buffer }[] = []
-    for (const buffer of this.#buffers) {
-      for (let start = 0; start < buffer.length; ) {
-        const end = buffer.indexOf(10, start) + 1
-        const line = buffer.subarray(start, end)
-        lines.push({ row: Number(line.toString('latin1', 0, line.indexOf(9))), line })
-        start = end
-      }
-    }
-    return lines
+  /** The encoded rows one by one, for a flush that has to look for the bad ones. */
+  lines(): readonly Line[] {
+    return this.#out.pieces.flatMap((piece) => this.layout.format.split(piece))
   }
 
   /** A row of this batch as `backfill.held` keeps it, for a row that Postgres refused. */
@@ -201,44 +188,34 @@ export class TableBatch implements Batch {
     return this.#lastReread.records
   }
 
-  /**
-   * Appends a record's fields: its row number (after the line break of the row before), then one field a column. Where the record is set aside, nothing.
-   */
-  #encode(record: Json, fields: string[], unknownFields: string[]): void {
+  /** Writes a record's row. Where the record is set aside, nothing. */
+  #encode(record: Json, unknownFields: string[]): void {
     this.#lastKey = null
     if (!isJsonObject(record)) {
       this.#refuse(record, 'not_an_object', 'record is no JSON object')
       return
     }
-    const { columns, keyAt } = this.layout
+    const { columns, format, keyAt } = this.layout
+    const out = this.#out
     const extras = this.#watch.look(record, unknownFields)
-    const start = fields.length
-    const last = fields[start - 1]
-    // The last field of a row carries the line break and the next row's number: join puts tabs everywhere else.
-    if (last === undefined) fields.push(String(this.#received))
-    else fields[start - 1] = `${last}\n${this.#received}`
-    const first = fields.length
+    out.beginRow()
+    format.beginRow(out, this.#received, columns.length)
     let at = 0
     for (const column of columns) {
-      const field = this.#constants[at] ?? fieldOf(column, record, extras)
+      const value = this.#constants[at] ?? fieldOf(column, record, extras)
       at += 1
-      if (typeof field !== 'string') {
-        fields.length = start
-        if (last !== undefined) fields[start - 1] = last
-        this.#refuseField(column, record, field)
+      const isMissing = value === null && column.isRequired
+      const refusal = value === null ? null : column.write(value, out)
+      if (isMissing || refusal !== null) {
+        out.undoRow()
+        this.#refuseField(column, record, refusal)
         return
       }
-      fields.push(field)
+      if (value === null) format.writeNull(out)
     }
-    if (keyAt.length > 0) this.#remember(this.#keyOf(fields, first))
+    format.endRow(out)
+    if (keyAt.length > 0) this.#remember(this.#keyText(record) ?? '')
     this.#rows += 1
-  }
-
-  #keyOf(fields: readonly string[], start: number): string {
-    const { keyAt } = this.layout
-    let key = fields[start + (keyAt[0] ?? 0)] ?? ''
-    for (let i = 1; i < keyAt.length; i++) key += `\t${fields[start + (keyAt[i] ?? 0)] ?? ''}`
-    return key
   }
 
   #remember(key: string): void {
@@ -272,8 +249,14 @@ export class TableBatch implements Batch {
 
   /** The key's columns as COPY text, with tabs between; null where one is missing or refused. */
   #keyText(record: Json): string | null {
-    const texts = this.layout.keyAt.map((at) => this.#textAt(at, record))
-    return texts.length === 0 || texts.includes(null) ? null : texts.join('\t')
+    const { keyAt } = this.layout
+    let key: string | null = null
+    for (const at of keyAt) {
+      const text = this.#textAt(at, record)
+      if (text === null) return null
+      key = key === null ? text : `${key}\t${text}`
+    }
+    return key
   }
 
   #versionText(record: Json): string | null {
@@ -283,22 +266,16 @@ export class TableBatch implements Batch {
   #textAt(at: number, record: Json): string | null {
     const column = this.layout.columns[at]
     if (column === undefined || !isJsonObject(record)) return null
-    const field = this.#constants[at] ?? fieldOf(column, record, null)
-    return typeof field === 'string' && field !== nullText ? field : null
-  }
-
-  #keep(buffer: Buffer): void {
-    this.#buffers.push(buffer)
-    this.#encodedBytes += buffer.length
+    const value = this.#constants[at] ?? fieldOf(column, record, null)
+    const text = value === null ? null : column.encode(value)
+    return typeof text === 'string' ? copyText(text) : null
   }
 }
 
-/** A column's COPY text; a refusal; or null where a value must be and is not. */
-function fieldOf(column: LayoutColumn, record: JsonObject, extras: JsonObject | null): string | Refusal | null {
+/** A column's value; null for NULL. */
+function fieldOf(column: LayoutColumn, record: JsonObject, extras: JsonObject | null): Json {
   const value = column.field === null ? valueOf(column, record, extras) : record[column.field]
-  if (value === undefined) return column.isRequired && column.whenAbsent === nullText ? null : column.whenAbsent
-  if (value === null) return column.isRequired ? null : nullText
-  return column.encode(value)
+  return value === undefined ? column.whenAbsent : value
 }
 
 function valueOf({ origin }: LayoutColumn, record: JsonObject, extras: JsonObject | null): Json | undefined {
@@ -326,8 +303,7 @@ function constantOf(column: LayoutColumn, partition: Partition): string | null {
   if (column.origin.kind !== 'dimension') return null
   const { name } = column.origin
   const value = partition[name]
-  const field = value === undefined ? null : column.encode(value)
-  if (typeof field === 'string') return field
+  if (value !== undefined && !(column.encode(value) instanceof Refusal)) return value
   throw new PromotionConflict(
     'partition_invalid',
     `store dimension "${name}" found ${shorten(String(value))}, which column "${column.name}" does not take`,

@@ -1,11 +1,15 @@
 /**
  * Owns the step from a mapped column to one that encodes: type, origin, what an absent field becomes. Asks Postgres only what a default's text is.
  */
+import type { Json } from '../domain/json.js'
 import type { Stream } from '../domain/source-model.js'
 import type { CatalogColumn, CatalogTable } from './catalog.js'
 import type { Connection } from './connections.js'
-import { makeEncoder } from './encoders.js'
-import type { LayoutColumn, Origin } from './layout.js'
+import { binaryFormat, textFormat } from './copy-format.js'
+import { makeEncoder, Refusal } from './encoders.js'
+import { binaryWriter, type FieldWriter, textWriter } from './field-writers.js'
+import { parseExact } from './json-text.js'
+import type { Layout, LayoutColumn, Origin } from './layout.js'
 import { encodedType, isConstant, type MappedColumn } from './mapping.js'
 
 interface Found {
@@ -13,40 +17,55 @@ interface Found {
   readonly mapped: readonly MappedColumn[]
 }
 
-/** The columns of a layout, in the definition's order. */
+/** The columns of a layout, in the definition's order, and the format in which all of them can be written. */
 export async function compileColumns(
   connection: Connection,
   stream: Stream,
   found: Found,
-): Promise<readonly LayoutColumn[]> {
-  const columns: LayoutColumn[] = []
+): Promise<Pick<Layout, 'columns' | 'format'>> {
+  const compiled: Compiled[] = []
   for (const mapped of found.mapped) {
     const column = found.table.columns.find(({ name }) => name === mapped.name)
-    if (column !== undefined) columns.push(await compileColumn(connection, stream, { mapped, column }))
+    if (column !== undefined) compiled.push(await compileColumn(connection, stream, { mapped, column }))
   }
-  return columns
+  const format = compiled.every(({ binary }) => binary !== null) ? binaryFormat : textFormat
+  const columns = compiled.map(({ binary, column }) => ({
+    ...column,
+    write: format === binaryFormat && binary !== null ? binary : textWriter(column.encode),
+  }))
+  return { columns, format }
+}
+
+interface Compiled {
+  readonly column: Omit<LayoutColumn, 'write'>
+  /** null: the type has no binary form here. */
+  readonly binary: FieldWriter | null
 }
 
 async function compileColumn(
   connection: Connection,
   stream: Stream,
   { mapped, column }: { readonly mapped: MappedColumn; readonly column: CatalogColumn },
-): Promise<LayoutColumn> {
+): Promise<Compiled> {
   const parsesJson = mapped.origin !== 'extras' && mapped.origin.parsesJson
-  const encode = makeEncoder(encodedType(mapped.declared, column), {
+  const type = encodedType(mapped.declared, column)
+  const encode = makeEncoder(type, {
     unstorableText: stream.unstorableText,
     maxLength: column.maxLength,
     parsesJson,
   })
   const origin = originOf(mapped)
   return {
-    name: mapped.name,
-    origin,
-    field: plainField(origin),
-    sqlType: column.sqlType,
-    encode,
-    isRequired: mapped.isRequired || !column.isNullable || stream.key.includes(mapped.name),
-    whenAbsent: await absentText(connection, stream, { column, encode }),
+    column: {
+      name: mapped.name,
+      origin,
+      field: plainField(origin),
+      sqlType: column.sqlType,
+      encode,
+      isRequired: mapped.isRequired || !column.isNullable || stream.key.includes(mapped.name),
+      whenAbsent: await absentValue(connection, stream, { column, encode }),
+    },
+    binary: binaryWriter({ column, type, encode, parsesJson }),
   }
 }
 
@@ -70,15 +89,16 @@ function plainField(origin: Origin): string | null {
 }
 
 /** Where the table alone names the columns, a field that a record lacks takes the column's constant default. */
-async function absentText(
+async function absentValue(
   connection: Connection,
   stream: Stream,
   { column, encode }: { readonly column: CatalogColumn; readonly encode: LayoutColumn['encode'] },
-): Promise<string> {
-  const { defaultSql } = column
-  if (stream.columns !== null || defaultSql === null || !isConstant(defaultSql)) return '\\N'
+): Promise<Json> {
+  const { defaultSql, baseType } = column
+  if (stream.columns !== null || defaultSql === null || !isConstant(defaultSql)) return null
   const answer = await connection.query<{ value: string | null }>({ text: `select (${defaultSql})::text as value` })
-  const value = answer.rows[0]?.value ?? null
-  const field = value === null ? '\\N' : encode(value)
-  return typeof field === 'string' ? field : '\\N'
+  const text = answer.rows[0]?.value ?? null
+  if (text === null) return null
+  const value = baseType === 'jsonb' ? parseExact(text) : text
+  return value === null || encode(value) instanceof Refusal ? null : value
 }

@@ -163,8 +163,8 @@ function silent(ms: number): DestinationUnavailable {
   return new DestinationUnavailable('database_silent', `wait for the database got no answer in ${ms / 1000} s`)
 }
 
-/** Rows are sent in pieces of about this size: a piece costs two system calls and a turn of the event loop. */
-const pieceBytes = 512 * 1024
+/** Rows are sent in pieces of at least this size: a piece costs two system calls and a turn of the event loop. */
+const pieceBytes = 192 * 1024
 
 /**
  * Feeds a COPY one piece at a time. pg-copy-streams forgets its connection at the server's error and would then trip over what is still queued, so nothing
@@ -180,7 +180,8 @@ function copyBuffers(client: pg.PoolClient, script: string, buffers: readonly Bu
     const takePiece = (): Buffer => {
       const first = next
       for (let bytes = 0; next < buffers.length && bytes < pieceBytes; next += 1) bytes += buffers[next]?.length ?? 0
-      return Buffer.concat(buffers.slice(first, next))
+      const [piece, ...more] = buffers.slice(first, next)
+      return piece !== undefined && more.length === 0 ? piece : Buffer.concat(buffers.slice(first, next))
     }
     const feed = (): void => {
       if (hasFailed) return

@@ -1,7 +1,7 @@
 /**
- * Owns how one JSON value becomes one field of COPY's text format, for each type of column, and which values a type refuses. The hot path: no allocation but
- * the text, no exception. Must not know records, tables or batches. What Postgres would accept but change (a double into an integer, a truncated time) is
- * refused here; what passes is handed over as it came.
+ * Owns how one JSON value becomes the text of one field, for each type of column, and which values a type refuses. The hot path: no allocation but the text, no
+ * exception. Must not know records, tables or batches, nor how COPY escapes. What Postgres would accept but change (a double into an integer, a truncated time)
+ * is refused here; what passes is handed over as it came.
  */
 import { ExactDecimal, type Json } from '../domain/json.js'
 import type { ColumnType } from '../domain/source-model.js'
@@ -17,10 +17,10 @@ export class Refusal {
   }
 }
 
-/** A field in COPY text format, or why there is none. Never called with null. */
-export type Encoder = (value: Exclude<Json, null>) => string | Refusal
+/** A field's text as the column's type reads it, null for NULL, or why there is none. Never called with null. */
+export type Encoder = (value: Exclude<Json, null>) => string | null | Refusal
 
-interface EncoderOptions {
+export interface EncoderOptions {
   readonly unstorableText: 'hold' | 'strip'
   /** Longest text in characters, for `varchar(n)`. */
   readonly maxLength: number | null
@@ -70,12 +70,11 @@ function encoderOf(type: ColumnType, options: EncoderOptions): Encoder {
 
 // Text ---------------------------------------------------------------------------------------------------------------
 
-const special = /[\0\t\n\r\\\ud800-\udfff]/
+const suspect = /[\0\ud800-\udfff]/
 const unstorable = new Refusal(
   'unstorable_text',
   'text without U+0000 and lone surrogates, which Postgres cannot store',
 )
-const copyEscapes: Readonly<Record<string, string>> = { '\t': '\\t', '\n': '\\n', '\r': '\\r', '\\': '\\\\' }
 
 function text(options: EncoderOptions): Encoder {
   const { maxLength } = options
@@ -83,7 +82,7 @@ function text(options: EncoderOptions): Encoder {
   return (value) => {
     const plain = typeof value === 'string' ? value : textOf(value)
     if (maxLength !== null && plain.length > maxLength && characterCount(plain) > maxLength) return tooLong
-    return special.test(plain) ? escapeText(plain, options) : plain
+    return suspect.test(plain) ? storableText(plain, options) : plain
   }
 }
 
@@ -97,10 +96,9 @@ function textOf(value: Exclude<Json, null | string>): string {
   return typeof value === 'number' ? String(value) : jsonText(value)
 }
 
-function escapeText(plain: string, options: EncoderOptions): string | Refusal {
+function storableText(plain: string, options: EncoderOptions): string | Refusal {
   const storable = stripUnstorable(plain)
-  if (storable !== plain && options.unstorableText === 'hold') return unstorable
-  return storable.replace(/[\t\n\r\\]/g, (found) => copyEscapes[found] ?? found)
+  return storable !== plain && options.unstorableText === 'hold' ? unstorable : storable
 }
 
 // Numbers ------------------------------------------------------------------------------------------------------------
@@ -124,12 +122,23 @@ function integerIn(value: Exclude<Json, null>): bigint | null {
 
 const decimalText = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?$/
 const notNumeric = new Refusal('invalid_value', 'a number')
+const notKept = new Refusal('invalid_value', 'a number of at most 131072 digits before its point and 16383 behind it')
+/** Text up to this length has too few digits for the limits of the type, whatever its exponent. */
+const surelyKept = 6_000
 
 function numeric(value: Exclude<Json, null>): string | Refusal {
   if (typeof value === 'number' || typeof value === 'bigint') return String(value)
   if (typeof value !== 'string' && !(value instanceof ExactDecimal)) return notNumeric
   const text = String(value)
-  return decimalText.test(text) ? text : notNumeric
+  if (!decimalText.test(text)) return notNumeric
+  return text.length <= surelyKept || isKept(text) ? text : notKept
+}
+
+/** Postgres's own limits of a numeric. */
+function isKept(text: string): boolean {
+  const [digits = '', exponent = '0'] = text.replace(/^[+-]/, '').split(/[eE]/)
+  const [whole = '', part = ''] = digits.split('.')
+  return whole.length + Number(exponent) <= 131_072 && part.length - Number(exponent) <= 16_383
 }
 
 /** Postgres refuses what overflows or underflows the type; so does this, before a flush is bisected for it. */
@@ -184,14 +193,16 @@ function timestamp(value: Exclude<Json, null>): string | Refusal {
   const offset = /([+-])(\d\d):?(\d\d)?$/.exec(parts[5] ?? '')
   if (offset === null) return value
   const minutes = Number(offset[2]) * 60 + Number(offset[3] ?? 0)
-  return inUtc(value, offset[1] === '+' ? -minutes : minutes)
+  return inUtc(value, offset[1] === '+' ? -minutes : minutes) ?? notInstant
 }
 
-/** Moves an instant by minutes and drops its offset; what stands after the seconds stays to the digit. */
-function inUtc(value: string, minutes: number): string {
+/** Moves an instant by minutes and drops its offset; what stands after the seconds stays to the digit. null: it leaves the years from 1 to 9999. */
+function inUtc(value: string, minutes: number): string | null {
   const [hour, minute] = [Number(value.slice(11, 13)), Number(value.slice(14, 16))]
   const moved = new Date(`${value.slice(0, 10)}T00:00:00Z`)
   moved.setUTCMinutes(hour * 60 + minute + minutes)
+  const year = moved.getUTCFullYear()
+  if (year < 1 || year > 9999) return null
   const seconds = /^:\d\d(?:[.]\d+)?/.exec(value.slice(16))?.[0] ?? ''
   return `${moved.toISOString().slice(0, 16)}${seconds}`
 }
@@ -226,20 +237,20 @@ function uuid(value: Exclude<Json, null>): string | Refusal {
 }
 
 function json(options: EncoderOptions): Encoder {
-  return (value) => escapeJson(jsonText(value), options)
+  return (value) => storableJson(jsonText(value), options)
 }
 
 /** The quick test has no false negatives: text of `JSON.stringify` holds these characters as escapes only. */
 const suspectJson = /\\u(?:0000|[dD][89a-fA-F])/
 
-function escapeJson(text: string, options: EncoderOptions): string | Refusal {
+function storableJson(text: string, options: EncoderOptions): string | Refusal {
   // Whatever needs a second look has a backslash; most JSON has none.
-  if (!text.includes('\\')) return text
-  const storable = suspectJson.test(text) ? stripUnstorableJson(text) : text
-  if (storable !== text && options.unstorableText === 'hold') return unstorable
-  return storable.replaceAll('\\', '\\\\')
+  if (!text.includes('\\') || !suspectJson.test(text)) return text
+  const storable = stripUnstorableJson(text)
+  return storable !== text && options.unstorableText === 'hold' ? unstorable : storable
 }
 
+const rawOnly = /[\0\t\n\r\\\ud800-\udfff]/
 const notJson = new Refusal('invalid_value', 'text that holds JSON')
 
 /** JSON inside a string goes to jsonb as its own text, so that no digit passes through a double. */
@@ -250,7 +261,7 @@ function jsonSource(options: EncoderOptions): Encoder {
     const parsed = tryParse(value)
     if (parsed === undefined) return notJson
     // Characters that only raw text can hold (white space, lone surrogates) call for the canonical text.
-    return escapeJson(special.test(value) ? jsonText(parsed) : value, options)
+    return storableJson(rawOnly.test(value) ? jsonText(parsed) : value, options)
   }
 }
 
@@ -259,7 +270,7 @@ function parsedFirst(encode: Encoder): Encoder {
     if (typeof value !== 'string') return encode(value)
     const parsed = tryParse(value)
     if (parsed === undefined) return notJson
-    return parsed === null ? '\\N' : encode(parsed)
+    return parsed === null ? null : encode(parsed)
   }
 }
 

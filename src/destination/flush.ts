@@ -130,7 +130,7 @@ async function stage(connection: Connection, flush: Flush): Promise<void> {
   const lock = tableLock(batch.layout)
   if (batch.rows === 0) await connection.query({ text: `${beginScript(flush)}${discardScript(flush)}; ${lock}` })
   // The lock comes after COPY, so that flushes into one table stage side by side and only merge in turn.
-  else await connection.copy(`${beginScript(flush)}${discardScript(flush)}; ${statements.copy}; ${lock}`, batch.buffers)
+  else await connection.copy(`${beginScript(flush)}${discardScript(flush)}; ${statements.copy}; ${lock}`, batch.copied)
 }
 
 /** Settings for this transaction only: a pooler may hand the session to somebody else afterwards. */

@@ -6,6 +6,7 @@ import { ParentMissing } from '../domain/errors.js'
 import type { HeldRow, TableBatch } from './batch.js'
 import { isRowFault, rejectionOf, rowReason, sqlstate } from './classify.js'
 import type { Connection } from './connections.js'
+import type { Line } from './copy-format.js'
 import {
   beginScript,
   discardScript,
@@ -26,10 +27,6 @@ import {
   tableLock,
 } from './flush.js'
 
-interface Line {
-  readonly row: number
-  readonly line: Buffer
-}
 /** A row that Postgres refused, and why. */
 export interface Rejected {
   readonly line: Line
@@ -153,7 +150,9 @@ export async function tryPart(connection: Connection, attempt: () => Promise<voi
 }
 
 async function copyPart(connection: Connection, staging: Staging, part: readonly Line[]): Promise<void> {
-  await connection.copy(staging.statements.copy, [Buffer.concat(part.map(({ line }) => line))])
+  const { format } = staging.batch.layout
+  const rows = Buffer.concat(part.map(({ line }) => line))
+  await connection.copy(staging.statements.copy, format.framed([rows]))
 }
 
 async function mergePart(

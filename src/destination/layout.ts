@@ -2,9 +2,11 @@
  * Owns the description of a stream's table as this adapter uses it: which columns are filled from where, what identifies a row, what it refers to. Plain
  * values, made once by `openTable`; nothing here talks to Postgres.
  */
-import type { JsonPath } from '../domain/json.js'
+import type { Json, JsonPath } from '../domain/json.js'
 import type { MissingParent, Stream, TableName } from '../domain/source-model.js'
+import type { RowFormat } from './copy-format.js'
 import type { Encoder } from './encoders.js'
+import type { FieldWriter } from './field-writers.js'
 
 /** Where a column's value comes from. */
 export type Origin =
@@ -20,11 +22,14 @@ export interface LayoutColumn {
   readonly field: string | null
   /** Type as SQL writes it, with collation: what the delta table's column is made with. */
   readonly sqlType: string
+  /** The text of a value, for keys and versions, and what is refused. */
   readonly encode: Encoder
+  /** Writes a value in the table's format. */
+  readonly write: FieldWriter
   /** Must not be NULL. */
   readonly isRequired: boolean
-  /** What an absent field becomes, in COPY text: `\N`, or the column's own constant default. */
-  readonly whenAbsent: string
+  /** What an absent field becomes: NULL, or the column's own constant default. */
+  readonly whenAbsent: Json
 }
 
 /** Columns that must have a counterpart in `parent`. */
@@ -47,6 +52,8 @@ export interface Layout {
   /** Object id of the stable table: what the flush's advisory lock is taken on. */
   readonly oid: number
   readonly columns: readonly LayoutColumn[]
+  /** How rows go into COPY: binary where every column has a binary form. */
+  readonly format: RowFormat
   /** Positions of the key's columns in `columns`. */
   readonly keyAt: readonly number[]
   /** Position of the version's column; null: the later page wins. */

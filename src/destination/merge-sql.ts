@@ -41,7 +41,7 @@ export function mergeStatements(layout: Layout, parents: readonly ParentState[])
   const columns = quoteList(names)
   const named = (kind: string, text: string): Statement => ({ name: `backfill_${kind}_${hash}`, text })
   return {
-    copy: `copy ${delta} (_row, ${columns}) from stdin`,
+    copy: `copy ${delta} (_row, ${columns}) from stdin${layout.format.copyOptions}`,
     promote: named(
       'promote',
       `with ${merged(layout, ownInMove)}, emptied as (delete from ${delta} d where ${ownInMove}), ${ledgerMoved}`,

@@ -23,10 +23,10 @@ export async function openLayout(connection: Connection, stream: Stream, deltaPr
     ...(await referenceMismatches(connection, stream, table)),
   ]
   if (mismatches.length > 0) throw tableMismatch(stream, mismatches)
-  const columns = await compileColumns(connection, stream, { table, mapped })
+  const { columns, format } = await compileColumns(connection, stream, { table, mapped })
   const delta = deltaName(stream.table, deltaPrefix)
   await makeDelta(connection, { delta, table: stream.table, columns })
-  return toLayout(stream, { table, columns, delta })
+  return toLayout(stream, { table, columns, format, delta })
 }
 
 function checkStream(stream: Stream): void {
@@ -62,13 +62,12 @@ async function referenceMismatches(
 
 // The layout ---------------------------------------------------------------------------------------------------------
 
-interface Made {
+interface Made extends Pick<Layout, 'columns' | 'format'> {
   readonly table: CatalogTable
-  readonly columns: readonly LayoutColumn[]
   readonly delta: TableName
 }
 
-function toLayout(stream: Stream, { table, columns, delta }: Made): Layout {
+function toLayout(stream: Stream, { table, columns, format, delta }: Made): Layout {
   const at = (name: string): number => columns.findIndex((column) => column.name === name)
   const keyColumns = table.columns.filter(({ name }) => stream.key.includes(name))
   const versionAt = stream.version === null ? -1 : at(stream.version)
@@ -78,6 +77,7 @@ function toLayout(stream: Stream, { table, columns, delta }: Made): Layout {
     delta,
     oid: table.oid,
     columns,
+    format,
     keyAt: stream.key.map(at).sort((a, b) => a - b),
     versionAt: versionAt < 0 ? null : versionAt,
     foreignKeys: foreignKeysOf(stream, table)

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { copyText } from '../../src/destination/copy-format.js'
 import { makeEncoder, Refusal } from '../../src/destination/encoders.js'
 import {
   escapeUnstorable,
@@ -153,7 +154,8 @@ test('JSON deeper than the stack is written all the same', () => {
 const options = { unstorableText: 'hold', maxLength: null, parsesJson: false } as const
 function encode(type: ColumnType, value: Exclude<Json, null>, parsesJson = false): string {
   const field = makeEncoder(type, { ...options, parsesJson })(value)
-  return field instanceof Refusal ? field.code : field
+  if (field instanceof Refusal) return field.code
+  return field === null ? '\\N' : copyText(field)
 }
 
 test.each<[ColumnType, Exclude<Json, null>, string]>([

@@ -3,7 +3,6 @@
  * heavy (HTTP client, Postgres driver, embedded server) is opened only when a task is due.
  */
 import { randomUUID } from 'node:crypto'
-import { setFlagsFromString } from 'node:v8'
 import { systemClock } from '../../clock/system-clock.js'
 import { DestinationUnavailable, TemporaryFailure } from '../../domain/errors.js'
 import { redactor } from '../../log/redact.js'
@@ -20,6 +19,7 @@ import { withSettings } from '../settings.js'
 import type { Stop } from '../signals.js'
 import { plural } from '../text.js'
 import { clockText } from '../zone.js'
+import { boundHeap } from './bound-heap.js'
 import { workerDocument } from './document.js'
 import { openWorkerScreen } from './screen.js'
 import { newsLines, summaryLines } from './view.js'
@@ -190,14 +190,6 @@ function tellStores({ reopened, isQueueOlder }: StoresFound): void {
     complain(
       'queue.db was put back to an earlier moment: budgets count as used up, what is done is adopted as it is claimed; for tasks made since then run "backfill seed --from-ledger"',
     )
-}
-
-/**
- * Lets the heap grow by half of what lives in it before it is collected, not to up to four times: a worker peaked at 162 MB instead of 207 (200,000 rows, 1,000
- * a page), in the same time. V8 reads this flag at each collection, so it may be set while it runs.
- */
-function boundHeap(): void {
-  setFlagsFromString('--heap-growing-percent=50')
 }
 
 /** A worker that does not end after its deadline would hold the lock for ever: the process ends, as a kill would end it. */
