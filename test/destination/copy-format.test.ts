@@ -241,7 +241,7 @@ test.each(cases)(
         await client.query('truncate written, read')
         const refused = await copy('written', binaryFormat, { write: binary, values: list })
         expect(await copy('read', textFormat, { write: textWriter(encode), values: list })).toEqual(refused)
-        for (const row of refused) expect(encode(list[row - 1] as Value)).toBeInstanceOf(Refusal)
+        for (const row of refused) expect(encode(list[row - 1] ?? '')).toBeInstanceOf(Refusal)
         const different = await client.query(
           `select number, w.value::text as binary, r.value::text as text from written w full join read r using (number)
          where w.value::text is distinct from r.value::text`,

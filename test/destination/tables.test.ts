@@ -148,17 +148,37 @@ test("an existing table's types hold what is declared narrower, and keep its tri
 test('without columns an existing table takes fields by name, and leaves what fills itself alone', async () => {
   const destination = await openDestination(database.config)
   await database.sql(`create table by_name (id bigserial primary key, name text, wallet integer not null default 7, note text default 'none',
-    site text, ingested_at timestamptz not null default now())`)
+    doc jsonb not null default '{"a": [1, "x"]}', is_open boolean default true, since date default '2025-01-31', site text, ingested_at timestamptz not null default now())`)
   const stream = streamOf(null, { name: 'by_name', dimensions: ['site'] })
   const work = await startWork(destination, stream, { site: 'here' })
-  await work.flush([{ id: 1, name: 'a', wallet: 3, note: null }, { id: 2 }])
+  await work.flush([{ id: 1, name: 'a', wallet: 3, note: null, doc: 'own' }, { id: 2 }])
+  const constants = { doc: { a: [1, 'x'] }, is_open: true, since: '2025-01-31', site: 'here', filled: true }
   expect(
     await database.sql(
-      'select id, name, wallet, note, site, ingested_at is not null as filled from by_name order by id',
+      'select id, name, wallet, note, doc, is_open, since::text, site, ingested_at is not null as filled from by_name order by id',
     ),
   ).toEqual([
-    { id: '1', name: 'a', wallet: 3, note: null, site: 'here', filled: true },
-    { id: '2', name: null, wallet: 7, note: 'none', site: 'here', filled: true },
+    { id: '1', name: 'a', wallet: 3, note: null, ...constants, doc: 'own' },
+    { id: '2', name: null, wallet: 7, note: 'none', ...constants },
+  ])
+})
+
+test('a table with a type whose binary form is not known is filled all the same, and its bad rows are held', async () => {
+  const destination = await openDestination(database.config)
+  await database.sql(
+    'create table hosts (id bigint primary key, address inet, pause interval, note text, size numeric(9, 2))',
+  )
+  const work = await startWork(destination, streamOf(null, { name: 'hosts' }))
+  const note = 'tab\t line\n back\\slash \\N é 漢 😀'
+  const { totals } = await work.flush([
+    { id: 1, address: '10.0.0.0/8', pause: '2 days 01:00:00', note, size: 1.005 },
+    { id: 2, address: 'nowhere', pause: null, note: '', size: '7' },
+    { id: 3, address: '::1', pause: null, note: '\\.', size: null },
+  ])
+  expect(totals).toMatchObject({ created: 2, held: 1 })
+  expect(await database.sql('select id, address, pause::text, note, size from hosts order by id')).toEqual([
+    { id: '1', address: '10.0.0.0/8', pause: '2 days 01:00:00', note, size: '1.01' },
+    { id: '3', address: '::1', pause: null, note: '\\.', size: null },
   ])
 })
 
