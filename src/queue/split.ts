@@ -42,15 +42,22 @@ interface SplitContext {
   readonly names: Names
   readonly tally: Tally
 }
+interface SettleContext extends SplitContext {
+  /** Streams that were found without current tasks for single pages in this transaction, as nearly all are: not asked for again at each task. */
+  readonly unsplit: Set<number>
+}
 
 /** Makes a task for each page that the walk passed over; at the walk's end, cancels those that its partition had from earlier walks. */
 export function settleSplit(
   store: Store,
   { walked, outcome }: { readonly walked: Walked; readonly outcome: Outcome },
-  context: SplitContext,
+  context: SettleContext,
 ): void {
   const { split } = outcome
-  if (split !== undefined) makePageTasks(store, { walked, split }, context)
+  if (split !== undefined) {
+    context.unsplit.delete(walked.stream)
+    makePageTasks(store, { walked, split }, context)
+  }
   if (outcome.kind === 'done') cancelOvertaken(store, { walked, outcome }, context)
 }
 
@@ -84,12 +91,18 @@ function makePageTask(
 function cancelOvertaken(
   store: Store,
   { walked, outcome }: { readonly walked: Walked; readonly outcome: Outcome },
-  { names, tally }: SplitContext,
+  { names, tally, unsplit }: SettleContext,
 ): void {
+  if (unsplit.has(walked.stream)) return
+  const rows = readPageTasks(store, walked.stream)
+  if (rows.length === 0) {
+    unsplit.add(walked.stream)
+    return
+  }
   const own = partitionKey(outcome.lease.task.partition)
   if (own !== partitionKey(wholePartition(outcome.lease.task.partition))) return
   const kept = new Set(outcome.split?.partitions.map(partitionKey))
-  for (const row of readPageTasks(store, walked.stream)) {
+  for (const row of rows) {
     const isOpen = row.state === 'ready' || row.state === 'dead'
     const isOfWalk = partitionKey(wholePartition(parsePartitionKey(row.partition))) === own
     if (!isOpen || !isOfWalk || kept.has(row.partition)) continue

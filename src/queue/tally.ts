@@ -8,25 +8,14 @@ import type { Store } from './store.js'
 /** What of a task is counted. */
 export type CountedFacts = Pick<Task, 'state' | 'attempts' | 'reclaims' | 'readyAt' | 'proof' | 'totals' | 'requests'>
 
-/** A number for each counter column of `stream`, and its own. */
-type Sums = { today: string } & Record<
-  | 'number'
-  | TaskState
-  | keyof Totals
-  | 'retrying'
-  | 'waiting'
-  | 'suspect'
-  | 'unproven'
-  | 'differs'
-  | 'requests'
-  | 'elsewhen',
+/** A number for each counter column of `stream`, and `elsewhen`. */
+type Sums = Record<
+  TaskState | keyof Totals | 'retrying' | 'waiting' | 'suspect' | 'unproven' | 'differs' | 'requests' | 'elsewhen',
   number
 >
 
-function noSums(number: number): Sums {
+function noSums(): Sums {
   return {
-    number,
-    today: '',
     ready: 0,
     retrying: 0,
     waiting: 0,
@@ -48,11 +37,11 @@ function noSums(number: number): Sums {
     elsewhen: 0,
   }
 }
-const counters = Object.keys(noSums(0)).filter((name) => !['number', 'today', 'elsewhen'].includes(name))
+const counters = Object.keys(noSums()).filter((name) => name !== 'elsewhen') as (keyof Sums)[]
 const streamAdd = `
-  update stream set ${counters.map((name) => `${name} = ${name} + @${name}`).join(', ')},
-    done_on_day = iif(day = @today, done_on_day, 0) + @done - @elsewhen, day = @today
-  where number = @number`
+  update stream set ${counters.map((name) => `${name} = ${name} + ?`).join(', ')},
+    done_on_day = iif(day = ?, done_on_day, 0) + ?, day = ?
+  where number = ?`
 
 export interface Tally {
   /** A task changed; `before` is null for a new one. */
@@ -70,41 +59,41 @@ export interface Tally {
 export function createTally(): Tally {
   const changes = new Map<number, Sums>()
 
-  function sumsOf(stream: number): Sums {
-    let sums = changes.get(stream)
-    if (sums === undefined) {
-      sums = noSums(stream)
-      changes.set(stream, sums)
-    }
-    return sums
-  }
-
   return {
     move: (stream, before, after) => {
-      const sums = sumsOf(stream)
+      const sums = sumsOf(changes, stream)
       if (before !== null) add(sums, before, -1)
       add(sums, after, 1)
     },
     claim: (stream, { attempts, reclaims }) => {
-      const sums = sumsOf(stream)
+      const sums = sumsOf(changes, stream)
       sums.ready -= 1
       sums.leased += 1
       if (attempts > 0) sums.retrying -= 1
       if (reclaims > 0) sums.suspect -= 1
     },
     makeDue: (stream, count) => {
-      sumsOf(stream).waiting -= count
+      sumsOf(changes, stream).waiting -= count
     },
     finishedElsewhen: (stream, count) => {
-      sumsOf(stream).elsewhen += count
+      sumsOf(changes, stream).elsewhen += count
     },
     write: (store, today) => {
-      for (const sums of changes.values()) {
-        sums.today = today
-        store.sql(streamAdd).run(sums)
+      for (const [stream, sums] of changes) {
+        const added = counters.map((name) => sums[name])
+        store.sql(streamAdd).run(...added, today, sums.done - sums.elsewhen, today, stream)
       }
     },
   }
+}
+
+function sumsOf(changes: Map<number, Sums>, stream: number): Sums {
+  let sums = changes.get(stream)
+  if (sums === undefined) {
+    sums = noSums()
+    changes.set(stream, sums)
+  }
+  return sums
 }
 
 function add(sums: Sums, facts: CountedFacts, sign: 1 | -1): void {

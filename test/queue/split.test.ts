@@ -84,6 +84,26 @@ describe('tasks for single pages', () => {
     expect(await temporary.queue.counts()).toMatchObject([{ dead: 2, cancelled: 1, done: 3 }])
   })
 
+  test('are cancelled and made with the settle of several walks in one call, as with one a call', async () => {
+    const since = temporary.clock.now()
+    await seed(temporary.queue, userTasks([1, 2, 3]))
+    const leases = await temporary.queue.settleAndClaim(claimOf(3))
+    const [first, second, third] = leases.map((lease) => done(lease))
+    if (first === undefined || second === undefined || third === undefined) throw new Error('not all were claimed')
+    await settle(first, split(second, since, 7), split(third, since, 8, 9))
+    await seed(temporary.queue, userTasks([1, 2, 3], 1))
+    const again = await temporary.queue.settleAndClaim(claimOf(3))
+    await settle(...again.map((lease) => done(lease)))
+    expect(await states()).toEqual([
+      ...[1, 2, 3].map((number) => [number, 'done', null]),
+      [4, 'cancelled', '7'],
+      [5, 'cancelled', '8'],
+      [6, 'cancelled', '9'],
+      ...[7, 8, 9].map((number) => [number, 'done', null]),
+    ])
+    expect(await temporary.queue.counts()).toMatchObject([{ ready: 0, cancelled: 3, done: 6 }])
+  })
+
   test('do not come round by themselves, and are what a done partition still owes', async () => {
     const since = temporary.clock.now()
     await seed(temporary.queue, userTasks([1]))
