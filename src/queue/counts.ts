@@ -1,4 +1,4 @@
-/** Owns the numbers that `status` shows. Nothing here grows with the number of tasks: counters kept by triggers, and ends of indexes. */
+/** Owns the numbers that `status` shows. Nothing here grows with the number of tasks: counters that settle keeps, and ends of indexes. */
 import type { StreamCounts, TaskFilter } from '../domain/ports.js'
 import type { Names } from './names.js'
 import { restrictPartitions } from './partition-filter.js'

@@ -154,6 +154,14 @@ const step = fc.oneof(
   },
 )
 
+const send = (latencyMs: 0 | 5 | 60) => ({ kind: 'send', latencyMs, weight: 1 }) as const
+const wait = (ms: 1 | 300 | 999 | 1_000) => ({ kind: 'wait', ms }) as const
+const strangers = (count: number) => ({ kind: 'stranger', count }) as const
+/** Others came as others left: the number stayed, and they count from when it was last told. */
+const taking = [strangers(1), wait(300), send(0), wait(999), strangers(2), send(60), strangers(1), wait(1)]
+/** Others left the window while the answer that counts them was on its way. */
+const leaving = [strangers(1), send(0), { kind: 'limit', requests: 3 } as const, wait(1000), strangers(2), send(5)]
+
 test('with headers of a window that strangers use and that changes its limit, sends only where the server has room as far as it said', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async (steps) => {
@@ -200,7 +208,7 @@ test('with headers of a window that strangers use and that changes its limit, se
         temporary.remove()
       }
     }),
-    { numRuns: 60 },
+    { numRuns: 60, examples: [[taking], [leaving]] },
   )
 })
 
