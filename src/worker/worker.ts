@@ -337,9 +337,7 @@ async function dueTimes(
 }
 
 async function report(run: Run, options: WorkerOptions, deps: RunDeps): Promise<WorkerReport> {
-  const closed = [...run.closed]
-    .map(([source, opensAt]) => ({ source, opensAt }))
-    .filter(({ opensAt }) => opensAt > deps.clock.now())
+  const closed = run.closedAt(deps.clock.now())
   const nextDueAt =
     run.failure === null ? await deps.queue.nextDueAt(filterOf(options, options.streams)).catch(() => null) : null
   const end =
