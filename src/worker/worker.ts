@@ -66,7 +66,8 @@ async function startRounds(options: WorkerOptions, deps: WorkerDeps): Promise<vo
     const due = await deps.queue.dueRounds(name, stream.everyMs)
     if (due.length === 0) continue
     const scope = `every ${source.name}.${stream.name}`
-    const plan: BackfillPlan = { scope, fingerprint: scope, reason: 'every' }
+    // Each round is a backfill of its own: one that a kill left unplanned must not take what is due now for done.
+    const plan: BackfillPlan = { scope, fingerprint: `${scope} ${deps.uuid()}`, reason: 'every' }
     const backfill = await deps.queue.beginBackfill(plan)
     const tasks: NewTask[] = due.map((partition) => ({ ...name, partition, priority: stream.settings.priority ?? 0 }))
     for (let at = 0; at < tasks.length; at += enqueueSize) {
