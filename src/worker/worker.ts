@@ -9,6 +9,7 @@ import type { Stream } from '../domain/source-model.js'
 import { CappedBudget } from './capped-budget.js'
 import { asError } from './fate.js'
 import { keepsWatermarks } from './mark.js'
+import { letInNewDates } from './new-dates.js'
 import { followingStreams, isPlanDue, Planner } from './planner.js'
 import { Run } from './run.js'
 import { type LoopDeps, SourceLoop } from './source-loop.js'
@@ -34,6 +35,7 @@ export async function runWorker(options: WorkerOptions, deps: WorkerDeps): Promi
   try {
     await deps.controls.adjustToClock()
     await reclaim(run, options, deps)
+    await letInNewDates(options, deps)
     await startRounds(options, deps)
     const isDue =
       (await hasDueWork(options, deps)) ||

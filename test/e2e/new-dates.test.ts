@@ -1,4 +1,7 @@
-/** A new day comes by the daily `seed` of crontab.example: it makes the tasks of the days that there were not yet, and leaves everything else alone. */
+/**
+ * How a new day comes: by itself where the stream comes round by itself and was seeded whole, else by the daily `seed` of crontab.example, which makes the tasks of
+ * the days that there were not yet and leaves everything else alone.
+ */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, expect, it } from 'vitest'
@@ -29,7 +32,10 @@ const asked = (): string[] => api.requests.splice(0).map((request) => request.re
 /** As its line in the crontab has it, less the workspace. */
 const daily = /run\.js (seed)( .*)? --workspace/.exec(readFileSync(join(root, 'crontab.example'), 'utf8'))
 
-it('makes tasks for what is new, and for nothing else, however often it runs', { timeout: 60_000 }, async () => {
+/** Three days up to the western today: the first of them, and those that the east has more. */
+async function start(
+  every: string,
+): Promise<{ readonly first: string; readonly known: string[]; readonly fresh: string[] }> {
   const [before, after] = [dayIn(west), dayIn(east)]
   const first = new Date(Date.parse(before) - 2 * dayMs).toISOString().slice(0, 10)
   api = await startRowsApi({})
@@ -41,26 +47,56 @@ it('makes tasks for what is new, and for nothing else, however often it runs', {
       `dimensions: { day: { days: { from: ${first}, to: today } } }`,
       'paginate: { page: page, size: size, total: header X-Total }',
       'streams:',
-      "  things: { path: '/things/{day}', key: [day, id], every: 1h, columns: { day: { type: date, dimension: day }, id: bigint } }",
+      `  things: { path: '/things/{day}', key: [day, id], ${every} columns: { day: { type: date, dimension: day }, id: bigint } }`,
     ].join('\n'),
   })
-  expect([daily?.[1], daily?.[2]]).toEqual(['seed', undefined])
   moveTo(west)
+  return { first, known: daysFrom(first, before), fresh: daysFrom(before, after).slice(1) }
+}
+async function work(): Promise<string[]> {
+  expect(await workspace.run('worker')).toMatchObject({ code: 0, stderr: '' })
+  return asked().sort()
+}
+
+it('comes by itself where the stream has `every` and was seeded whole, once', { timeout: 60_000 }, async () => {
+  const { known, fresh } = await start('every: 1h,')
   await workspace.run('seed')
-  expect((await workspace.run('worker')).code).toBe(0)
-  expect(asked().sort()).toEqual(daysFrom(first, before))
-
+  expect(await work()).toEqual(known)
+  expect(await work()).toEqual([])
   moveTo(east)
-  expect((await workspace.run('worker')).code).toBe(0)
-  // The worker alone lets in no day that was not seeded.
-  expect(asked()).toEqual([])
-  const fresh = daysFrom(before, after).slice(1)
-  expect(await workspace.json('seed')).toMatchObject({ created: fresh.length, already_done: 3 })
-  expect((await workspace.run('worker')).code).toBe(0)
-  expect(asked().sort()).toEqual(fresh)
+  expect(await work()).toEqual(fresh)
+  expect(await work()).toEqual([])
+  // The day that was reached stays, though the clock goes back and forth.
+  moveTo(west)
+  expect(await work()).toEqual([])
+  moveTo(east)
+  expect(await work()).toEqual([])
+  expect(await workspace.json('seed')).toMatchObject({ created: 0, already_done: known.length + fresh.length })
+  const { streams } = (await workspace.json('status')) as {
+    streams: { freshness: { fresh_to: string | null } | null }[]
+  }
+  expect(streams[0]?.freshness?.fresh_to).toMatch(/Z$/)
+})
 
-  const again = await workspace.run('seed')
-  expect(again).toMatchObject({ code: 0, stderr: '' })
-  expect((await workspace.run('worker')).code).toBe(0)
-  expect(asked()).toEqual([])
+it('does not come by itself where a part was seeded', { timeout: 60_000 }, async () => {
+  const { first } = await start('every: 1h,')
+  await workspace.run('seed', '--day', first)
+  expect(await work()).toEqual([first])
+  moveTo(east)
+  expect(await work()).toEqual([])
+})
+
+it('comes by the daily seed where nothing brings the stream round, and nothing else does', {
+  timeout: 60_000,
+}, async () => {
+  const { known, fresh } = await start('')
+  expect([daily?.[1], daily?.[2]]).toEqual(['seed', undefined])
+  await workspace.run('seed')
+  expect(await work()).toEqual(known)
+  moveTo(east)
+  expect(await work()).toEqual([])
+  expect(await workspace.json('seed')).toMatchObject({ created: fresh.length, already_done: 3 })
+  expect(await work()).toEqual(fresh)
+  expect(await workspace.run('seed')).toMatchObject({ code: 0, stderr: '' })
+  expect(await work()).toEqual([])
 })
