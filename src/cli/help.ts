@@ -4,7 +4,7 @@
  */
 import { type Command, Help, type Interfaces } from '@oclif/core'
 import { dimensionGroup, flagsOf } from './dimension-flags.js'
-import { directoryIn, loadWorkspaceAt } from './workspace-command.js'
+import { directoryIn, readWorkspaceAt } from './workspace-command.js'
 
 export default class WorkspaceHelp extends Help {
   override async showCommandHelp(command: Command.Loadable): Promise<void> {
@@ -19,7 +19,7 @@ export default class WorkspaceHelp extends Help {
 /** The dimensions' flags as help prints them; null where no workspace can be read. */
 async function dimensionHelp(): Promise<Record<string, Command.Flag.Cached> | null> {
   try {
-    const flags = flagsOf(await loadWorkspaceAt(directoryIn(process.argv.slice(2))))
+    const flags = flagsOf(await readWorkspaceAt(directoryIn(process.argv.slice(2))))
     return Object.fromEntries(Object.entries(flags).map(([name, flag]) => [name, cached(name, flag)]))
   } catch {
     return null

@@ -12,6 +12,7 @@ import { BackfillCommand, type ReadFlags } from './command.js'
 import { flagsOf, readDimensions } from './dimension-flags.js'
 import { exitCodes, failureOf } from './exit.js'
 import { partitionFlag, streamArgs } from './flags.js'
+import { tellNotes } from './notes.js'
 import { complainOf } from './say.js'
 import { dayOf, useZone } from './zone.js'
 
@@ -68,8 +69,15 @@ function brokenError({ file, problems }: BrokenSource): ConfigError {
   })
 }
 
-/** The workspace of a folder. @throws ConfigError with every mistake that its configuration has. */
+/** The workspace of a folder; tells its notes. @throws ConfigError with every mistake that its configuration has. */
 export async function loadWorkspaceAt(directory: string): Promise<Workspace> {
+  const workspace = await readWorkspaceAt(directory)
+  tellNotes(workspace)
+  return workspace
+}
+
+/** The workspace of a folder, for who only looks something up in it. @throws ConfigError */
+export async function readWorkspaceAt(directory: string): Promise<Workspace> {
   const { loadWorkspace } = await import('../workspace/load-workspace.js')
   return loadWorkspace({ directory, environment: process.env })
 }

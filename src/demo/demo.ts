@@ -2,7 +2,7 @@
  * The main job, to watch: a workspace, a simulated service, and the real `seed`, `worker`, `status` and `verify` over it. Owns the order of the steps
  * only; all that survives is the workspace, and the next run goes on from there: what is done is not asked for again, what a kill left behind is finished.
  */
-import { relative, resolve } from 'node:path'
+import { dirname, relative, resolve } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { StoppedError, TemporaryFailure } from '../domain/errors.js'
 import { rememberedPort, writeWorkspace } from './place.js'
@@ -33,7 +33,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   const remembered = await rememberedPort(directory)
   const simulated = await startSimulated(directory, remembered)
   try {
-    await writeWorkspace(directory, simulated.port)
+    await writeWorkspace(directory, simulated.port, dirname(dirname(program)))
     greeting(words, { directory: shown(directory), isFirst: remembered === null, address: simulated.url })
     const commands = realCommands({ program, signal, announce: words.command })
     const exitCode = await runSteps(commands, { workspace: shown(directory), isFirst: remembered === null, signal })

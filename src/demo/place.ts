@@ -4,6 +4,7 @@
  */
 import { mkdir, open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
+import { schemaLine } from '../definition/schema-line.js'
 import { ConfigError } from '../domain/errors.js'
 import { subdomains } from './simulated.js'
 
@@ -20,17 +21,18 @@ export async function rememberedPort(directory: string): Promise<number | null> 
   })
 }
 
-/** Makes the workspace, or writes the port into the one there is. Whole or not at all: a kill leaves the old file. */
-export async function writeWorkspace(directory: string, port: number): Promise<void> {
+/** Makes the workspace, or writes the port into the one there is. Whole or not at all: a kill leaves the old file. @param root folder of this package */
+export async function writeWorkspace(directory: string, port: number, root: string): Promise<void> {
   await mkdir(directory, { recursive: true })
   const text = await readSettings(directory)
   const address = `http://127.0.0.1:${port}/{subdomain}`
-  const next = text === null ? newSettings(address) : text.replace(addressPattern, address)
+  const next = text === null ? newSettings(address, root) : text.replace(addressPattern, address)
   if (next !== text) await replaceFile(settingsFile(directory), next)
 }
 
-function newSettings(address: string): string {
-  return `# Made by "backfill demo". Change it as you like; the demo rewrites only the port below. To start over, remove this folder.
+function newSettings(address: string, root: string): string {
+  return `${schemaLine(root, 'workspace')}
+# Made by "backfill demo". Change it as you like; the demo rewrites only the port below. To start over, remove this folder.
 database: embedded
 
 sources:

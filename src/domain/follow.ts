@@ -73,11 +73,14 @@ export interface FollowDestination {
 export interface Followed {
   readonly source: string
   readonly stream: string
-  /** True: every row of the other stream; false: only partitions that were walked before. */
+  /** True: every row of the other stream, or whatever dates the calendar brings; false: only partitions that were walked before. */
   readonly isAll: boolean
   /** When it is to be looked at again, Unix ms; null: when what it follows has moved. */
   readonly planAt: number | null
-  /** What the streams that it follows had moved when it was looked at last: any change of this text is a reason to look again. */
+  /**
+   * What the streams that it follows had moved when it was looked at last: any change of this text is a reason to look again. Of a stream that follows the calendar
+   * the day up to which its partitions were made, `YYYY-MM-DD`.
+   */
   readonly seen: string
   /** A full walk of everything that was walked before then is asked for, Unix ms; null: no. */
   readonly fullBefore: number | null

@@ -16,6 +16,8 @@ export interface Workspace {
   readonly databaseProblem?: ConfigError
   /** What is allowed and yet worth a word: a password written in plain, `http:` to another machine. No secrets. */
   readonly notes?: readonly string[]
+  /** True for the first command after a change of backfill.yaml or a definition: the notes were not told before. */
+  readonly areNotesNew?: boolean
   /** Schema of tables that name none, `public` by default. */
   readonly schema: string
   /** Prefix of delta tables, `delta_` by default. */

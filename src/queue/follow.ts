@@ -63,8 +63,9 @@ function keyOf({ source, stream }: StreamName): string {
 }
 
 function read(store: Store, name: StreamName): Kept {
-  const value = store.sql(followGet).pluck().get(keyOf(name)) as string | undefined
-  return value === undefined ? nothingKept : parse(value)
+  // Not plucked: a statement is kept by its text, which others ask with as well, and would answer them in the same way from then on.
+  const row = store.sql(followGet).get(keyOf(name)) as { readonly value: string } | undefined
+  return row === undefined ? nothingKept : parse(row.value)
 }
 
 function parse(value: string): Kept {

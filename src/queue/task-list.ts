@@ -80,11 +80,17 @@ function listState(source: TaskSource, list: StateList): Task[] {
       list.limit,
     ])
   const each = (where: string, order: string): Task[] => list.streams.flatMap((stream) => read(where, order, stream))
-  const tasks = tasksOf(list.state, each)
+  const tasks = list.query.isRetrying === true && list.state === 'ready' ? retrying(each) : tasksOf(list.state, each)
   return tasks.slice(0, list.limit)
 }
 
 type Each = (where: string, order: string) => Task[]
+
+/** Not of the claimable ones, of which there may be a million. */
+function retrying(each: Each): Task[] {
+  const waiting = each(`task.state = 'ready' and task.ready_at is not null and task.attempts > 0`, 'task.ready_at')
+  return waiting.sort((a, b) => (a.readyAt ?? 0) - (b.readyAt ?? 0))
+}
 
 function tasksOf(state: TaskState, each: Each): Task[] {
   switch (state) {

@@ -3,6 +3,7 @@
  * planned last; a seed that dies on the way is completed by the same command. Asks no API and touches no Postgres.
  */
 import { ConfigError, StoppedError } from '../domain/errors.js'
+import { hasMovingDates } from '../domain/moving-dates.js'
 import type { Partition } from '../domain/partition.js'
 import { partitionsOf, rowsOf } from '../domain/plan.js'
 import type { EnqueueResult, NewTask } from '../domain/ports.js'
@@ -48,6 +49,7 @@ export async function seed(request: SeedRequest, deps: SeedDeps): Promise<SeedRe
     byStream.push({ source: selected.source.name, stream: selected.stream.name, ...sum, follows })
   }
   await deps.queue.finishPlanning(backfillId)
+  await goOnWithCalendar(request, deps)
   const report = total(byStream, { superseded, open })
   const isAnything = byStream.some(({ follows }) => follows !== null)
   if (report.created + report.alreadyDone + report.alreadyOpen === 0 && !isAnything) throw nothingToSeed()
@@ -87,6 +89,18 @@ async function followSelected({ streams, filter, lines, force }: SeedRequest, de
     const isAll = followsAll(stream, { filter, lines })
     const fullBefore = isAll && force ? deps.clock.now() : null
     await deps.follows.follow({ source: source.name, stream: stream.name }, { isAll, fullBefore })
+  }
+}
+
+/** A stream that was seeded whole has its partitions up to today; the worker lets in those of later days where it comes round by itself. */
+async function goOnWithCalendar({ streams, filter, lines, today }: SeedRequest, deps: SeedDeps): Promise<void> {
+  if (lines !== null || Object.keys(filter).length > 0) return
+  for (const { source, stream } of streams) {
+    if (stream.fanOut !== null || stream.incremental !== null || !hasMovingDates(stream, source)) continue
+    const name = { source: source.name, stream: stream.name }
+    // The day comes first: a stream that is followed has one.
+    await deps.follows.planned(name, { seen: today })
+    await deps.follows.follow(name, { isAll: true, fullBefore: null })
   }
 }
 

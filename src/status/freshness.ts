@@ -13,7 +13,10 @@ export async function freshnessOf(
   const followed = await follows.followed()
   for (const { source, stream } of streams) {
     const name = { source: source.name, stream: stream.name }
-    const own = followed.find((one) => one.source === name.source && one.stream === name.stream)
+    const isFollowing = stream.fanOut !== null || stream.incremental !== null
+    const own = isFollowing
+      ? followed.find((one) => one.source === name.source && one.stream === name.stream)
+      : undefined
     const freshness = own === undefined ? await byRounds(name, stream.everyMs, follows) : byLook(own)
     if (freshness !== null) found.set(`${source.name}.${stream.name}`, freshness)
   }

@@ -9,6 +9,7 @@ import type { Dismissals, StreamCounts } from '../domain/ports.js'
 import { noTotals, type Task } from '../domain/task.js'
 import { finishOf, latest, notBeforeHours, requestsOwed, type StreamWork } from './finish.js'
 import { freshnessOf } from './freshness.js'
+import { refusingOf, retryingOf } from './setbacks.js'
 import type { BudgetStatus, Finish, Freshness, StatusDeps, StatusReport, StatusRequest, StreamStatus } from './types.js'
 import { findProblems, judge, sightWorker } from './verdict.js'
 
@@ -38,6 +39,8 @@ export async function status(request: StatusRequest, deps: StatusDeps): Promise<
     at: now,
     verdict: judge(findings, problems),
     problems,
+    retrying: await retryingOf({ streams, running }, deps.queue),
+    refusing: await refusingOf(budgets, deps),
     worker,
     streams,
     finish: finishOfAll({ request, works, budgets, now }),

@@ -37,7 +37,7 @@ export interface StatusDeps {
   /** Absent: nothing is said of freshness. */
   readonly follows?: Pick<FollowQueue, 'followed' | 'oldestDone'>
   readonly controls: Pick<Controls, 'read'>
-  readonly budget: Pick<Budget, 'state'>
+  readonly budget: Pick<Budget, 'state' | 'refusedSince'>
   readonly clock: Pick<Clock, 'now'>
   /** True where a process of this number lives on this machine. */
   readonly isAlive: (pid: number) => boolean
@@ -50,6 +50,10 @@ export interface StatusReport {
   readonly verdict: Verdict
   /** What an operator has to look at, the worst first; `--check` is about these. */
   readonly problems: readonly StatusProblem[]
+  /** Tasks that failed and are tried again by themselves; null: none. No problem, and not all well either. */
+  readonly retrying: Retrying | null
+  /** Budgets that are owed requests and whose source refuses every one. */
+  readonly refusing: readonly Refusing[]
   readonly worker: WorkerSight | null
   readonly streams: readonly StreamStatus[]
   readonly finish: Finish
@@ -75,6 +79,21 @@ export interface Verdict {
   readonly state: 'attention' | 'working' | 'due' | 'waiting' | 'done' | 'empty'
   /** What goes on, whatever the problems. */
   readonly activity: Exclude<Verdict['state'], 'attention'>
+}
+
+export interface Retrying {
+  readonly count: number
+  /** The one that is tried next, else one that is being tried again; null where its moment has come and nobody has claimed it yet. */
+  readonly task: Task | null
+}
+
+export interface Refusing {
+  readonly key: string
+  readonly sources: readonly string[]
+  /** Since when it has answered nothing but refusals, Unix ms. */
+  readonly since: number
+  /** When it is asked again, Unix ms. */
+  readonly until: number
 }
 
 export interface StatusProblem {

@@ -40,14 +40,20 @@ export function markOf({
   partition,
   walk,
   proof,
+  isShrunk,
 }: {
   readonly stream: Stream
   readonly partition: Partition
   readonly walk: Walk
   readonly proof: Proof
+  /** It brought far fewer rows than the partition's last proven walk. */
+  readonly isShrunk: boolean
 }): Mark | undefined {
   if (!keepsWatermarks(stream) || proof === 'differs') return undefined
-  const { since, until } = walk
+  const { since } = walk
+  // A walk of everything that came nearly empty was walked, but says nothing of what changed meanwhile: the next walk of changes still asks for that. (Without
+  // changes to ask for, the same would be walked whole for ever.)
+  const until = isShrunk && proof === 'unproven' && since === null && stream.incremental !== null ? null : walk.until
   const dimension = stream.fanOut?.dimension ?? ''
   const column = stream.match[dimension]
   const countBy = since === null && column !== undefined ? { dimension, column } : null

@@ -380,9 +380,10 @@ class TaskRun {
 
   #markOf(proof: Proof): Pick<Advance, 'mark'> {
     const isPart = this.#deps.page !== null || splitOf(this.#walk).length > 0
-    const mark = isPart
-      ? undefined
-      : markOf({ stream: this.#deps.stream, partition: this.#deps.partition, walk: this.#walk, proof })
+    if (isPart) return {}
+    const { stream, partition } = this.#deps
+    const isShrunk = hasShrunk(this.#walk, this.checkpoint.lastProven, stream.settings.maxShrink)
+    const mark = markOf({ stream, partition, walk: this.#walk, proof, isShrunk })
     return mark === undefined ? {} : { mark }
   }
 

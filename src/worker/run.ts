@@ -17,6 +17,8 @@ export class Run {
   readonly shrunk: WorkerReport['shrunk'][number][] = []
   readonly refused: WorkerReport['refused'][number][] = []
   readonly closed = new Map<string, number>()
+  /** Tasks that their budget put off, by id: a neighbour that still got through opens the source for others, and does not make these due. */
+  readonly #putOff = new Map<string, { readonly source: string; readonly opensAt: number }>()
   /** Sources that were newly parked. */
   readonly parked: Parking[] = []
   done = 0
@@ -74,6 +76,23 @@ export class Run {
   fail(error: Error): void {
     this.failure ??= error
     this.stop('database', error.message)
+  }
+
+  /** A task ended. `opensAt`: its budget puts it off until then (Unix ms); null: something else became of it. */
+  noteBudget({ id, source }: Pick<Task, 'id' | 'source'>, opensAt: number | null): void {
+    if (opensAt === null) this.#putOff.delete(id)
+    else this.#putOff.set(id, { source, opensAt })
+  }
+
+  /** Sources that are closed at this moment, or whose budget put a task off that waits still, and when each goes on. */
+  closedAt(now: number): WorkerReport['closed'] {
+    const closed = new Map([...this.closed].filter(([, opensAt]) => opensAt > now))
+    const known = new Set(closed.keys())
+    for (const { source, opensAt } of this.#putOff.values()) {
+      if (known.has(source) || opensAt <= now) continue
+      closed.set(source, Math.min(closed.get(source) ?? opensAt, opensAt))
+    }
+    return [...closed].map(([source, opensAt]) => ({ source, opensAt }))
   }
 
   recordDeath(task: Task, died: Omit<Died, 'task'>): void {

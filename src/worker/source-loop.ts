@@ -423,6 +423,8 @@ export class SourceLoop {
 
   #count(outcome: Outcome, end: TaskEnd): void {
     this.#run.rows += end.fresh
+    const isPutOff = outcome.kind === 'later' && outcome.code === 'over_budget'
+    this.#run.noteBudget(outcome.lease.task, isPutOff ? outcome.readyAt : null)
     if (outcome.kind === 'done') {
       this.#run.done += 1
       const { expected } = outcome.progress
@@ -432,7 +434,7 @@ export class SourceLoop {
         this.#run.shrunk.push({ task: outcome.lease.task, received: end.received, before: end.shrunkFrom })
       this.#run.closed.delete(this.#name)
     }
-    if (outcome.kind === 'later' && outcome.code !== 'over_budget') this.#run.retrying += 1
+    if (outcome.kind === 'later' && !isPutOff) this.#run.retrying += 1
     if (outcome.kind === 'dead') this.#run.recordDeath(outcome.lease.task, describe(end.error))
   }
 

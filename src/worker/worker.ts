@@ -9,6 +9,7 @@ import type { Stream } from '../domain/source-model.js'
 import { CappedBudget } from './capped-budget.js'
 import { asError } from './fate.js'
 import { keepsWatermarks } from './mark.js'
+import { letInNewDates } from './new-dates.js'
 import { followingStreams, isPlanDue, Planner } from './planner.js'
 import { Run } from './run.js'
 import { type LoopDeps, SourceLoop } from './source-loop.js'
@@ -34,6 +35,7 @@ export async function runWorker(options: WorkerOptions, deps: WorkerDeps): Promi
   try {
     await deps.controls.adjustToClock()
     await reclaim(run, options, deps)
+    await letInNewDates(options, deps)
     await startRounds(options, deps)
     const isDue =
       (await hasDueWork(options, deps)) ||
@@ -66,7 +68,8 @@ async function startRounds(options: WorkerOptions, deps: WorkerDeps): Promise<vo
     const due = await deps.queue.dueRounds(name, stream.everyMs)
     if (due.length === 0) continue
     const scope = `every ${source.name}.${stream.name}`
-    const plan: BackfillPlan = { scope, fingerprint: scope, reason: 'every' }
+    // Each round is a backfill of its own: one that a kill left unplanned must not take what is due now for done.
+    const plan: BackfillPlan = { scope, fingerprint: `${scope} ${deps.uuid()}`, reason: 'every' }
     const backfill = await deps.queue.beginBackfill(plan)
     const tasks: NewTask[] = due.map((partition) => ({ ...name, partition, priority: stream.settings.priority ?? 0 }))
     for (let at = 0; at < tasks.length; at += enqueueSize) {
@@ -337,9 +340,7 @@ async function dueTimes(
 }
 
 async function report(run: Run, options: WorkerOptions, deps: RunDeps): Promise<WorkerReport> {
-  const closed = [...run.closed]
-    .map(([source, opensAt]) => ({ source, opensAt }))
-    .filter(({ opensAt }) => opensAt > deps.clock.now())
+  const closed = run.closedAt(deps.clock.now())
   const nextDueAt =
     run.failure === null ? await deps.queue.nextDueAt(filterOf(options, options.streams)).catch(() => null) : null
   const end =

@@ -30,17 +30,17 @@ export function readCache(stateDirectory: string, key: CacheKey): CompiledWorksp
   }
 }
 
-/** Keeps it for the next start. Silent where that cannot be: a read-only folder, a full disk, another user's workspace. */
+/** Keeps it for the next start; false where it is not kept. Silent where that cannot be: a read-only folder, a full disk, another user's workspace. */
 export function writeCache(
   stateDirectory: string,
   key: CacheKey,
   { compiled, imported }: { readonly compiled: CompiledWorkspace; readonly imported: readonly string[] },
-): void {
+): boolean {
   const path = cachePath(stateDirectory)
   const draft = `${path}.${process.pid}`
   try {
     // Root looking at somebody's workspace must not leave files there that its owner cannot replace.
-    if (process.getuid !== undefined && statSync(key.directory).uid !== process.getuid()) return
+    if (process.getuid !== undefined && statSync(key.directory).uid !== process.getuid()) return false
     mkdirSync(join(stateDirectory, 'cache'), { recursive: true, mode: 0o700 })
     const file: CacheFile = {
       key: keyText(key),
@@ -50,8 +50,10 @@ export function writeCache(
     writeFileSync(draft, JSON.stringify(file), { mode: 0o600 })
     chmodSync(draft, 0o600)
     renameSync(draft, path)
+    return true
   } catch {
     discard(draft)
+    return false
   }
 }
 

@@ -27,7 +27,8 @@ export async function loadWorkspace(request: LoadRequest = {}): Promise<Workspac
   const directory = resolve(request.directory ?? variable(given, 'BACKFILL_WORKSPACE') ?? '.')
   requireSettingsFile(directory)
   const environment = readEnvironment(directory, given)
-  const compiled = await withTwins(await compiledWorkspace(directory, environment), environment)
+  const { compiled: found, isNew } = await compiledWorkspace(directory, environment)
+  const compiled = await withTwins(found, environment)
   const workspace: Workspace = {
     directory,
     queueFile: join(directory, 'queue.db'),
@@ -38,6 +39,7 @@ export async function loadWorkspace(request: LoadRequest = {}): Promise<Workspac
     sources: withBudgetFiles(compiled.sources, directory),
     broken: compiled.broken,
     notes: compiled.notes,
+    areNotesNew: isNew,
     environment,
   }
   return freeze(workspace)
@@ -64,7 +66,11 @@ async function withTwins(compiled: CompiledWorkspace, environment: Environment):
   return overlay(compiled, environment)
 }
 
-async function compiledWorkspace(directory: string, environment: Environment): Promise<CompiledWorkspace> {
+/** `isNew`: the files were read, and the next command will find what was read of them. */
+async function compiledWorkspace(
+  directory: string,
+  environment: Environment,
+): Promise<{ readonly compiled: CompiledWorkspace; readonly isNew: boolean }> {
   const stateDirectory = join(directory, '.backfill')
   const tables: TableOverrides = {
     schema: variable(environment, 'BACKFILL_SCHEMA'),
@@ -73,12 +79,12 @@ async function compiledWorkspace(directory: string, environment: Environment): P
   const { fingerprint, definitions } = look(directory)
   const key: CacheKey = { directory, fingerprint, tables }
   const cached = readCache(stateDirectory, key)
-  if (cached !== null) return cached
+  if (cached !== null) return { compiled: cached, isNew: false }
   const text = readSettings(directory)
   const { compileWorkspace } = await import('./compile-workspace.js')
   const { compiled, imported, isCacheable } = await compileWorkspace({ directory, text, ownFiles: definitions, tables })
-  if (isCacheable) writeCache(stateDirectory, key, { compiled, imported })
-  return compiled
+  const isNew = isCacheable && writeCache(stateDirectory, key, { compiled, imported })
+  return { compiled, isNew }
 }
 
 function look(directory: string): ReturnType<typeof lookAtFiles> {

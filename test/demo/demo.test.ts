@@ -8,7 +8,8 @@ import { afterEach, beforeEach, expect, it } from 'vitest'
 import { writeWorkspace } from '../../src/demo/place.js'
 import { startSimulated } from '../../src/demo/simulated.js'
 
-const program = fileURLToPath(new URL('../../bin/run.js', import.meta.url))
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const program = join(root, 'bin/run.js')
 
 let directory = ''
 beforeEach(async () => {
@@ -114,7 +115,7 @@ it('goes on after kill -9, while its worker lives on without a service', { timeo
 it('puts tasks back that died while there was no service', { timeout: 180_000 }, async () => {
   const simulated = await startSimulated(directory, null)
   await simulated.close()
-  await writeWorkspace(directory, simulated.port)
+  await writeWorkspace(directory, simulated.port, root)
   const settings = join(directory, 'backfill.yaml')
   const impatient = (await readFile(settings, 'utf8')).replace(
     'sources:',

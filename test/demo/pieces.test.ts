@@ -4,12 +4,15 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { rememberedPort, writeWorkspace } from '../../src/demo/place.js'
 import { cleanEnvironment, realCommands } from '../../src/demo/real-commands.js'
 import { startSimulated } from '../../src/demo/simulated.js'
 import { ConfigError, StoppedError, TemporaryFailure } from '../../src/domain/errors.js'
+import { schemaOf } from '../support/schema-of.js'
 
+const root = fileURLToPath(new URL('../..', import.meta.url))
 let directory = ''
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'demo-'))
@@ -23,13 +26,18 @@ const settings = () => readFile(join(directory, 'backfill.yaml'), 'utf8')
 describe('the workspace', () => {
   it('is made once, and afterwards only its port is rewritten', async () => {
     expect(await rememberedPort(directory)).toBeNull()
-    await writeWorkspace(directory, 4001)
+    await writeWorkspace(directory, 4001, root)
     expect(await rememberedPort(directory)).toBe(4001)
 
     const changed = (await settings()).replace('10/s', '5/s')
     await writeFile(join(directory, 'backfill.yaml'), changed)
-    await writeWorkspace(directory, 4002)
+    await writeWorkspace(directory, 4002, root)
     expect(await settings()).toBe(changed.replace('4001', '4002'))
+  })
+
+  it('names the schema that editors check it with', async () => {
+    await writeWorkspace(directory, 4001, root)
+    expect(schemaOf(await settings())).toMatchObject({ title: 'backfill.yaml' })
   })
 
   it('of somebody else is refused', async () => {

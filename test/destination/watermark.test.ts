@@ -360,3 +360,29 @@ test('only walks of everything are what a walk is held against, in whatever way 
   const wholes = await database.sql('select distinct whole from backfill.ledger where stream = $1', [stream.name])
   expect(wholes).toEqual([{ whole: partitionKey(user) }])
 })
+
+test('a walk of changes that is not proven leaves it where it was, once: what it may have missed is asked for again', async () => {
+  const destination = await openDestination(database.config)
+  const stream = marksOf()
+  await walk(destination, { stream, users: ['1', '2'], since: null, until: at(100) })
+  await walk(destination, { stream, users: ['1'], since: at(95), until: at(200), proof: 'unproven' })
+  expect(await watermarks(stream)).toEqual({ 1: 100, 2: 100 })
+  // Together with one whose last walk was proven: each by its own.
+  await walk(destination, { stream, users: ['1', '2'], since: at(95), until: at(300), proof: 'unproven' })
+  expect(await watermarks(stream)).toEqual({ 1: 300, 2: 100 })
+  // A source that never proves anything goes on all the same.
+  await walk(destination, { stream, users: ['1', '2'], since: at(95), until: at(400), proof: 'unproven' })
+  expect(await watermarks(stream)).toEqual({ 1: 400, 2: 400 })
+  await walk(destination, { stream, users: ['1', '2'], since: at(395), until: at(500) })
+  await walk(destination, { stream, users: ['1', '2'], since: at(495), until: at(600), proof: 'unproven' })
+  expect(await watermarks(stream)).toEqual({ 1: 500, 2: 500 })
+  await walk(destination, { stream, users: ['1', '2'], since: at(495), until: at(700) })
+  expect(await watermarks(stream)).toEqual({ 1: 700, 2: 700 })
+})
+
+test('a first walk of everything sets it, proven or not: it would be walked from its beginning for ever otherwise', async () => {
+  const destination = await openDestination(database.config)
+  const stream = marksOf()
+  await walk(destination, { stream, users: ['1'], since: null, until: at(100), proof: 'unproven' })
+  expect(await watermarks(stream)).toEqual({ 1: 100 })
+})

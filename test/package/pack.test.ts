@@ -1,9 +1,11 @@
 /** What is published: the packed archive, unpacked elsewhere, holds everything it needs and runs with nothing but its dependencies beside it. */
-import { mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, realpath, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+
+import { schemaOf } from '../support/schema-of.js'
 
 const project = path.resolve(import.meta.dirname, '../..')
 
@@ -54,6 +56,26 @@ describe('the packed package', () => {
     const workspace = path.join(folder, 'workspace')
     await execa('node', ['bin/run.js', 'init', '--workspace', workspace], { cwd: unpacked, stdin: 'ignore' })
     expect(await readdir(workspace)).toEqual(expect.arrayContaining(['backfill.yaml', 'queue.db']))
+  })
+
+  it('holds the schemas that editors find by the first lines of the files it makes, also below a folder with a space', async () => {
+    const elsewhere = path.join(folder, 'a package')
+    await rename(unpacked, elsewhere)
+    const workspace = path.join(folder, 'edited')
+    try {
+      await execa('node', ['bin/run.js', 'init', '--workspace', workspace], { cwd: elsewhere, stdin: 'ignore' })
+      const schemaIn = async (file: string) => schemaOf(await readFile(path.join(workspace, file), 'utf8'))
+      expect(await schemaIn('backfill.yaml')).toMatchObject({ title: 'backfill.yaml', properties: { sources: {} } })
+      const example = await schemaIn('sources/acme.yaml.example')
+      expect(example).toMatchObject({ title: 'A source of backfill', properties: { base_url: {} } })
+    } finally {
+      await rename(elsewhere, unpacked)
+    }
+    await rm(workspace, { recursive: true })
+    await execa('node', ['bin/run.js', 'init', '--workspace', workspace], { cwd: unpacked, stdin: 'ignore' })
+    const text = await readFile(path.join(workspace, 'backfill.yaml'), 'utf8')
+    expect(text).toContain(`$schema=${await realpath(unpacked)}/src/definition/schema/workspace.schema.json\n`)
+    expect(schemaOf(text)).toMatchObject({ title: 'backfill.yaml' })
   })
 
   it('passes over a manifest that is older than a command', async () => {

@@ -280,7 +280,7 @@ describe('the cache', () => {
     const directory = workspaceFolder(files)
     const cold = await load(directory)
     expect(statSync(cacheOf(directory)).mode & 0o777).toBe(0o600)
-    expect(await load(directory)).toEqual(cold)
+    expect(await load(directory)).toEqual({ ...cold, areNotesNew: false })
     expect(cold.notes?.[0]).toContain('password')
   })
 

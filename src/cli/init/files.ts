@@ -1,7 +1,9 @@
 /** The files that `init` makes. Pure text. */
+import { schemaLine } from '../../definition/schema-line.js'
 
-/** backfill.yaml: few lines, each with its sentence. */
+/** backfill.yaml: few lines, each with its sentence. @param root folder of this package */
 export function settingsFile(
+  root: string,
   database: string,
   sources: readonly { readonly name: string; readonly wanted: readonly string[] }[],
 ): string {
@@ -9,7 +11,8 @@ export function settingsFile(
     `  ${name}:${wanted.length === 0 ? ' {}' : ''}`,
     ...wanted.map((list) => `    ${list}: []  # fill in: one value or more`),
   ])
-  return `# A workspace of backfill. Any setting may also stand under a source or one of its streams; the README lists them all.
+  return `${schemaLine(root, 'workspace')}
+# A workspace of backfill. Any setting may also stand under a source or one of its streams; the README lists them all.
 
 # embedded: a Postgres of this workspace's own. For yours: $DATABASE_URL, with the address in .env.
 database: ${database}
@@ -36,7 +39,9 @@ queue.db-wal
 `
 
 /** sources/acme.yaml.example: copied, it is a source. */
-export const exampleSource = `# Copy this file to acme.yaml and make it yours; then: backfill seed acme --dry-run
+export function exampleSource(root: string): string {
+  return `${schemaLine(root, 'source')}
+# Copy this file to acme.yaml and make it yours; then: backfill seed acme --dry-run
 source: acme
 base_url: https://api.acme.example/v1
 auth: { bearer: $ACME_TOKEN }   # the value is in .env
@@ -54,3 +59,4 @@ streams:
       email: text
       updated_at: timestamptz
 `
+}

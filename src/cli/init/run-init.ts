@@ -20,7 +20,7 @@ export interface InitAsked {
   readonly sources: readonly string[]
   readonly isAdopting: boolean
   readonly isJson: boolean
-  /** Folder of this package: for the line in the crontab. */
+  /** Folder of this package: for the line in the crontab, and for editors. */
   readonly root: string
 }
 
@@ -42,8 +42,8 @@ async function make(asked: InitAsked): Promise<number> {
   const made = [
     ...(await makeFile(join(directory, '.gitignore'), ignoredFiles)),
     ...(await makeFile(join(directory, '.env'), environmentFile(database.url), 0o600)),
-    ...(await makeFile(join(directory, 'sources', 'acme.yaml.example'), exampleSource)),
-    ...(await makeFile(join(directory, 'backfill.yaml'), settingsFile(database.setting, sources))),
+    ...(await makeFile(join(directory, 'sources', 'acme.yaml.example'), exampleSource(asked.root))),
+    ...(await makeFile(join(directory, 'backfill.yaml'), settingsFile(asked.root, database.setting, sources))),
   ]
   // Not by loading the workspace: a shipped source's lists have to be filled in first.
   const queueFile = join(directory, 'queue.db')

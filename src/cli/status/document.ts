@@ -25,6 +25,11 @@ export function statusDocument(
       run_id: problem.run?.id ?? null,
       ...problemSentence(problem, report.at),
     })),
+    retrying: retryingDocument(report.retrying),
+    refusing: report.refusing.map(({ key, sources, since, until }) => ({
+      ...{ key, sources },
+      ...{ since: utc(since), until: utc(until) },
+    })),
     worker:
       report.worker === null
         ? null
@@ -45,6 +50,14 @@ export function statusDocument(
     budgets: report.budgets.map(budgetDocument),
     runs: report.runs.map(runDocument),
   }
+}
+
+function retryingDocument(retrying: StatusReport['retrying']): unknown {
+  if (retrying === null) return null
+  const { count, task } = retrying
+  const next = task === null ? null : { number: task.number, source: task.source, stream: task.stream }
+  const said = { code: task?.code ?? null, message: task?.message ?? null, hint: task?.hint ?? null }
+  return { count, next_try_at: utc(task?.readyAt ?? null), task: next, ...said }
 }
 
 function streamDocument(status: StreamStatus): unknown {

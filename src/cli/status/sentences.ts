@@ -1,7 +1,8 @@
 /** The sentences of `backfill status`: read at 03:00, and the `message` fields of its `--json`. Pure; instants in the workspace's zone. */
 import { controlLabel } from '../../domain/controls.js'
 import type { RunRecord } from '../../domain/ports.js'
-import type { Finish, StatusProblem, StatusReport } from '../../status/types.js'
+import type { Task } from '../../domain/task.js'
+import type { Finish, Retrying, StatusProblem, StatusReport } from '../../status/types.js'
 import { clean, duration, plural } from '../text.js'
 import { clockText } from '../zone.js'
 
@@ -87,6 +88,31 @@ function finishText(finish: Finish, now: number): string | null {
         ? 'done within a minute'
         : `done about ${clockText(finish.at, now)} (in ${duration(finish.at - now)})`
   }
+}
+
+/** What failed and is tried again by itself: `1 task is retrying: http_503: ask page 1 got status 503; next try at 10:25`. */
+export function setbackSentences(report: StatusReport): readonly Sentence[] {
+  const { retrying, refusing, at } = report
+  const sentences = refusing.map(({ key, since, until }) => ({
+    message: `${clean(key)} refuses every request since ${clockText(since, at)} (its limit, it says); it is asked again at ${clockText(until, at)}`,
+    hint: null,
+  }))
+  return retrying === null ? sentences : [retryingSentence(retrying, at), ...sentences]
+}
+
+function retryingSentence({ count, task }: Retrying, now: number): Sentence {
+  const what = plural(count, 'task is', 'tasks are')
+  if (task === null) return { message: `${what} retrying; the next try is due now`, hint: null }
+  const why = task.message === null ? '' : `: ${task.code ?? 'unknown'}: ${clean(task.message)}`
+  return {
+    message: `${what} retrying${why}; ${nextTry(task, now)}`,
+    hint: task.hint === null ? null : clean(task.hint),
+  }
+}
+
+function nextTry({ state, readyAt }: Task, now: number): string {
+  if (state === 'leased') return 'it is being tried now'
+  return readyAt === null || readyAt <= now ? 'the next try is due now' : `next try at ${clockText(readyAt, now)}`
 }
 
 /** What is wrong, and what to do. */

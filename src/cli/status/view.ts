@@ -12,7 +12,7 @@ import { budgetLines } from './budget-view.js'
 import { dismissedLines, pausedLines } from './controls-view.js'
 import { freshnessLines } from './freshness-view.js'
 import { runLines } from './run-view.js'
-import { activitySentence, problemSentence } from './sentences.js'
+import { activitySentence, problemSentence, setbackSentences } from './sentences.js'
 import { streamLines } from './stream-view.js'
 
 export interface Look {
@@ -51,22 +51,29 @@ function headLines(report: StatusReport, look: Look): readonly string[] {
   const { ink, columns } = look
   const problems = report.problems.map((problem) => problemSentence(problem, report.at))
   const activity = activitySentence(report)
-  const isWrong = problems.length > 0
-  const head = isWrong
-    ? ink.red.bold('NEEDS YOU')
-    : ink.green.bold(report.verdict.activity === 'due' ? 'READY' : 'ALL IS WELL')
+  const setbacks = setbackSentences(report)
+  const { text, paint } = headline(report, ink)
   const place = `${look.workspace}, ${fullTime(report.at)}`
-  const lines = [
-    `${head}${' '.repeat(Math.max(1, columns - (isWrong ? 9 : report.verdict.activity === 'due' ? 5 : 11) - place.length))}${ink.dim(place)}`,
-  ]
+  const lines = [`${paint(text)}${' '.repeat(Math.max(1, columns - text.length - place.length))}${ink.dim(place)}`]
   for (const { message, hint } of problems) {
     lines.push(...bullet(message, ink.red('✗'), columns), ...(hint === null ? [] : arrow(hint, look)))
+  }
+  for (const { message, hint } of setbacks) {
+    lines.push(...bullet(message, ink.yellow('!'), columns), ...(hint === null ? [] : arrow(hint, look)))
   }
   lines.push(
     ...bullet(activity.message, ink.green('●'), columns),
     ...(activity.hint === null ? [] : arrow(activity.hint, look)),
   )
   return lines
+}
+
+/** The worst first: one word says whether somebody has to look, whether something failed, and whether all is well. */
+function headline(report: StatusReport, ink: Ink): { readonly text: string; readonly paint: Ink } {
+  if (report.problems.length > 0) return { text: 'NEEDS YOU', paint: ink.red.bold }
+  if (report.retrying !== null) return { text: 'RETRYING', paint: ink.yellow.bold }
+  if (report.refusing.length > 0) return { text: 'REFUSED', paint: ink.yellow.bold }
+  return { text: report.verdict.activity === 'due' ? 'READY' : 'ALL IS WELL', paint: ink.green.bold }
 }
 
 function bullet(text: string, sign: string, columns: number): readonly string[] {

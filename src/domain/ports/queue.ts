@@ -88,6 +88,8 @@ export interface TaskQuery {
   readonly id?: string
   readonly number?: number
   readonly codes?: readonly string[]
+  /** Of the ready ones only those that failed and wait for their next try, the earliest first; one whose moment a claim has met is not among them. */
+  readonly isRetrying?: true
   readonly limit: number
 }
 
