@@ -1,4 +1,4 @@
-/** A page that always fails, by the real binary: it becomes a task of its own, the walk goes on without proof, and what heals is fetched by that task alone. */
+/** A page that always fails, by the real commands: it becomes a task of its own, the walk goes on without proof, and what heals is fetched by that task alone. */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'

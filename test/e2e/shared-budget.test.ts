@@ -84,7 +84,7 @@ describe('two workspaces on one budget file', { timeout: 120_000 }, () => {
     for (const workspace of open) expect(await workspace.run('seed')).toMatchObject({ code: 0 })
 
     const workers = open.map((workspace) => workspace.start('worker', '--until-empty'))
-    const counted = await first.run('verify')
+    const counted = await first.spawn('verify')
     const ended = await Promise.all(workers.map((worker) => worker.ended))
 
     const used = utilisation(audit.judged)
