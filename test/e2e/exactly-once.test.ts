@@ -58,7 +58,7 @@ describe('a worker killed in the middle of a walk', { timeout: 60_000 }, () => {
     await setup({ a: 95 })
     let hold = true
     api.before = async (_, page) => {
-      if (page === 6 && hold) await new Promise<void>((resolve) => setTimeout(resolve, 5_000).unref())
+      if (page === 6 && hold) await new Promise<void>((resolve) => setTimeout(resolve, 20_000).unref())
     }
     const first = workspace.start('worker')
     await until(async () => (await hasLedger()) && (await ledgerRows('pages >= 5')) === 1)
@@ -141,14 +141,19 @@ describe('a worker that is told to stop', { timeout: 60_000 }, () => {
     await new Promise((resolve) => setTimeout(resolve, 300))
     worker.child.kill(signal)
     expect(await worker.ended).toMatchObject({ code })
-    expect(await ledgerRows('pages = 3 and not done')).toBe(1)
+    const [walk] = await workspace.query<{ pages: number }>(
+      'select pages::int as pages from backfill.ledger where not done',
+    )
+    const promoted = walk?.pages ?? 0
+    // Three, but where the machine was so busy that page 3 was still on its way.
+    expect([2, 3]).toContain(promoted)
     const status = (await workspace.json('status')) as { streams: { leased: number; ready: number }[] }
     expect(status.streams[0]).toMatchObject({ leased: 0, ready: 1 })
 
     isHolding = false
     const before = api.requests.length
     expect(await workspace.run('worker')).toMatchObject({ code: 0 })
-    expect(api.requests.slice(before)[0]).toBe('a 4')
+    expect(api.requests.slice(before)[0]).toBe(`a ${promoted + 1}`)
     await expectExactlyOnce(workspace, { a: 95 })
   })
 })

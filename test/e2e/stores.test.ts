@@ -49,7 +49,9 @@ async function stopIn(site: string, page: number): Promise<void> {
   }
   const worker = workspace.start('worker')
   await until(() => api.requests.includes(`${site} ${page}`))
-  await new Promise((resolve) => setTimeout(resolve, 300))
+  // A flush waits for more rows for a moment only.
+  const walk = `select from backfill.ledger where partition::json ->> 'site' = '${site}' and pages = ${page - 1}`
+  await until(async () => (await workspace.query(walk)).length === 1)
   worker.child.kill('SIGTERM')
   await worker.ended
   api.before = () => {}
