@@ -83,7 +83,7 @@ page_size: 4
 retry_delay: 20ms
 backoff: 100ms
 attempts: 10
-timeout: 2s
+timeout: 10s
 flush: { rows: 4 }
 streams:
   parent:
