@@ -32,16 +32,11 @@ on conflict (source, stream, partition) do update set watermark = greatest(w.wat
 /**
  * After a walk of what changed since $3: it covers a partition only where that lies at or before its watermark. One that an operator set back or deleted while the
  * walk went on stays there: what lies between was not asked for.
- *
- * A walk that is not proven, after one that was, does not move it: a row may have been missed in a race between the source's count and its list, and would
- * else wait for the next full walk. The same changes are asked for once more. Where that is not proven either, it moves all the same: the second look most
- * likely met what the first one missed, and a source that never proves anything must not be asked for the same changes, and ever more of them, for ever.
  */
 const markChanges = {
   name: 'backfill_mark_changes',
   text: `
-update backfill.watermark w set watermark = case when w.watermark >= $3::timestamptz and ($5 = 'proven' or w.proof = 'unproven')
-    then greatest(w.watermark, $4::timestamptz) else w.watermark end,
+update backfill.watermark w set watermark = case when w.watermark >= $3::timestamptz then greatest(w.watermark, $4::timestamptz) else w.watermark end,
   walked_at = greatest(w.walked_at, now()), proof = $5, task = l.task
 from backfill.ledger l where l.task = $1::uuid and w.source = l.source and w.stream = l.stream and w.partition = any($2::text[])`,
 }

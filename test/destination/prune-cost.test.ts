@@ -21,6 +21,9 @@ test('looks each row up by its index, and reads nothing that other walks wrote d
   for (const site of ['a', 'b', 'c']) {
     const partition = { site }
     const work = await startWork(destination, stream, partition)
+    // Nor may the server do so in the middle.
+    for (const table of ['backfill.seen', `public.${stream.table.name}`, `public.delta_${stream.table.name}`])
+      await database.sql(`alter table ${table} set (autovacuum_enabled = off)`)
     const scope: PruneScope = { partition, partitions: () => [partition], rows: null, referrers: [] }
     const advance = advanceOf({ id: randomUUID(), since: null, received: count })
     const rows = Array.from({ length: count }, (_, index) => ({

@@ -48,7 +48,7 @@ afterEach(async () => {
 
 const quick = 'defaults: { retries: 0, backoff: 100ms, park: { after: 3, first: 5s, longest: 10s } }\n'
 
-describe('a source that does not answer', { timeout: 60_000 }, () => {
+describe('a source that does not answer', { timeout: 120_000 }, () => {
   const sites = Object.fromEntries(['a', 'b', 'c', 'd', 'e', 'f'].map((site) => [site, 12]))
   const breakDown = (one: PagedApi): void => {
     one.before = (_, __, response) => {
@@ -143,7 +143,7 @@ describe('a source that does not answer', { timeout: 60_000 }, () => {
   })
 })
 
-describe('failures that are not of the source', { timeout: 60_000 }, () => {
+describe('failures that are not of the source', { timeout: 120_000 }, () => {
   it.each([
     ['a 404 that is to be tried again', 404, '{ 404: retry }'],
     ['a 400', 400, '{}'],
@@ -160,7 +160,7 @@ describe('failures that are not of the source', { timeout: 60_000 }, () => {
   })
 })
 
-describe('a source that has refused for long', { timeout: 60_000 }, () => {
+describe('a source that has refused for long', { timeout: 120_000 }, () => {
   it('is parked, and named with exit 3', async () => {
     const paged = await api({ a: 5 })
     paged.before = (_, __, response) => {
@@ -183,7 +183,7 @@ describe('a source that has refused for long', { timeout: 60_000 }, () => {
   })
 })
 
-describe('pause', { timeout: 60_000 }, () => {
+describe('pause', { timeout: 120_000 }, () => {
   it('stops a running worker within seconds, keeps what it has, and holds until it is resumed', async () => {
     const paged = await api({ a: 900, b: 12 })
     paged.before = () => new Promise((resolve) => setTimeout(resolve, 150))
@@ -255,7 +255,7 @@ describe('pause', { timeout: 60_000 }, () => {
   })
 })
 
-describe('retry --dismiss', { timeout: 60_000 }, () => {
+describe('retry --dismiss', { timeout: 120_000 }, () => {
   it('gives dead tasks up for good, keeps why, and touches no other task', async () => {
     const paged = await api({ a: 5, b: 5, c: 5 })
     paged.before = (site, _, response) => {

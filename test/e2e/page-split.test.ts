@@ -168,7 +168,7 @@ describe('a page of a numbered walk that always fails', { timeout: 120_000 }, ()
   })
 })
 
-describe('a page of a walk by cursor that always fails', { timeout: 60_000 }, () => {
+describe('a page of a walk by cursor that always fails', { timeout: 120_000 }, () => {
   it('stops the task there, which says so and goes on from there', async () => {
     const { startCursorApi, cursorYaml } = await import('../support/cursor-api.js')
     const cursorApi = await startCursorApi(50)

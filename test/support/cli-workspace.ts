@@ -107,8 +107,8 @@ export function startBackfill(
   return { child, ended }
 }
 
-/** Asks again until it is true; fails after `ms`. */
-export async function until(isTrue: () => Promise<boolean> | boolean, ms = 20_000): Promise<void> {
+/** Asks again until it is true; fails after `ms`, which is long for a machine that is busy with many others. */
+export async function until(isTrue: () => Promise<boolean> | boolean, ms = 45_000): Promise<void> {
   const deadline = performance.now() + ms
   while (!(await isTrue())) {
     if (performance.now() > deadline) throw new Error(`waited ${ms} ms for ${isTrue.toString()}`)
