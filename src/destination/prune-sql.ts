@@ -80,7 +80,7 @@ export function pruneStatements(layout: Layout, referrers: readonly Referrer[]):
       kept as (insert into backfill.pruned (source, stream, partition, task, walk, table_schema, table_name, key, record)
         select ${quoteLiteral(stream.source)}, ${quoteLiteral(stream.name)}, l.whole, l.task, $${next + 1}, ${quoteLiteral(layout.table.schema)}, ${quoteLiteral(layout.table.name)}, g.key, g.record
         from gone g, backfill.ledger l where l.task = $${next}::uuid returning key),
-      forgotten as (delete from backfill.seen n using kept k where ${named} and n.key = k.key)
+      forgotten as (delete from backfill.seen n where ${named} and n.key = any(array(select k.key from kept k)))
       select (select count(*) from kept) as pruned, (select count(*) from judged where is_referred) as kept`,
     answer: `insert into backfill.seen as n (source, stream, key, partition, walk, seen_at, gone_at)
       select ${quoteLiteral(stream.source)}, ${quoteLiteral(stream.name)}, ${typedKey(layout)}, ${answeredPartition(layout)}, null, case when not a.is_gone then clock_timestamp() end,
@@ -124,8 +124,10 @@ function doomedFrom(layout: Layout, { named, partitionColumns }: Doom): string {
   const table = quoteTable(layout.table)
   const where = partitionColumns.map((column, i) => holdsPartition(column, 't', i + 1))
   const [since, before] = [`$${where.length + 1}::timestamptz`, `$${where.length + 2}::timestamptz`]
+  // A look by its index for each row, said so that it cannot become a join: before its first "analyze" the planner takes a table for one row and compared each
+  // row of the one with each of the other (6.1 s for 1,270 rows against 4,640, so 0.03 s).
   const sawSince = (moment: string) =>
-    `exists (select from backfill.seen n where ${named} and n.key = s.key and n.seen_at >= ${moment})`
+    `coalesce((select true from backfill.seen n where ${named} and n.key = s.key and n.seen_at >= ${moment} limit 1), false)`
   return `with scope as materialized (select t.tableoid as part, t.ctid as place, ${keyOf(layout, 't')} as key from ${table} t
       ${where.length === 0 ? '' : `where ${where.join(' and ')}`}),
     held as materialized (select ${heldKey(layout)} as key from (select string_to_array(h.key, E'\\t') as parts from backfill.held h
@@ -133,7 +135,7 @@ function doomedFrom(layout: Layout, { named, partitionColumns }: Doom): string {
     missing as materialized (select s.part, s.place, s.key,
         exists (select from backfill.seen n where ${named} and n.key = s.key and n.gone_at >= ${since})
         or (${before} is not null and not ${sawSince(before)}) as is_confirmed
-      from scope s where not ${sawSince(since)} and not exists (select from held h where h.key = s.key))`
+      from scope s where not ${sawSince(since)} and s.key not in (select h.key from held h))`
 }
 
 function keyColumns(layout: Layout): readonly { readonly name: string; readonly sqlType: string }[] {

@@ -147,4 +147,20 @@ describe('the program', () => {
     expect(await ended).toBe(130)
     expect(asked).toBeGreaterThan(before)
   })
+
+  // seed, worker, status, verify and sql are run as processes above, in crontab.test.ts and in json-server.test.ts, demo in demo.test.ts.
+  test('each other command ends by itself, with what it says and exit 0', { timeout: 60_000 }, async () => {
+    const said: readonly (readonly [RegExp, readonly string[]])[] = [
+      [/crontab/, ['init', '--workspace', join(folder.path, 'new')]],
+      [/^city is paused/, ['pause', 'city']],
+      [/^city goes on/, ['resume', 'city']],
+      [/^No dead task matches$/m, ['retry', '--all']],
+      [/^No /, ['pruned']],
+    ]
+    for (const [words, argv] of said) {
+      const ran = await run(...argv)
+      expect(ran, argv.join(' ')).toMatchObject({ exitCode: 0, stderr: '' })
+      expect(ran.stdout).toMatch(words)
+    }
+  })
 })

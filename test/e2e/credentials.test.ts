@@ -146,7 +146,7 @@ async function expectNothingSecret(printed: readonly Ran[]): Promise<void> {
   }
 }
 
-describe('an expired client secret', { timeout: 60_000 }, () => {
+describe('an expired client secret', { timeout: 120_000 }, () => {
   it('parks its source in one sentence, spends no attempt and one request, and is forgotten when it is corrected', async () => {
     await prepare()
     writeSecret(oldSecret)
@@ -241,7 +241,7 @@ describe('an expired client secret', { timeout: 60_000 }, () => {
   })
 })
 
-describe('a token', { timeout: 60_000 }, () => {
+describe('a token', { timeout: 120_000 }, () => {
   it('is one for many runs side by side, of its owner alone, and renewed when it is revoked', async () => {
     await prepare()
     writeSecret(secret)
@@ -293,7 +293,7 @@ describe('a token', { timeout: 60_000 }, () => {
   })
 })
 
-describe('a key that is refused', { timeout: 60_000 }, () => {
+describe('a key that is refused', { timeout: 120_000 }, () => {
   it('parks its source, too, rather than kill every task, and is nowhere to be read', async () => {
     await prepare('auth: { api_key: $PAGED_KEY, query: api_key }')
     writeSecret(secret)

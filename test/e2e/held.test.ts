@@ -1,4 +1,4 @@
-/** Held rows by the real binary: listed, put back once the definition takes them, and let in by themselves once their parent comes. */
+/** Held rows by the real commands: listed, put back once the definition takes them, and let in by themselves once their parent comes. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'

@@ -76,8 +76,8 @@ describe('json-server over vega-datasets', () => {
   })
 
   it('drains into Postgres, every row equal to the file', { timeout: 60_000 }, async () => {
-    expect(await workspace.run('seed', 'datasets')).toMatchObject({ code: 0 })
-    expect(await workspace.run('worker')).toEqual({ code: 0, signal: null, stdout: '', stderr: '' })
+    expect(await workspace.spawn('seed', 'datasets')).toMatchObject({ code: 0 })
+    expect(await workspace.spawn('worker')).toEqual({ code: 0, signal: null, stdout: '', stderr: '' })
 
     const airports = await workspace.query(
       'select iata, name, city, state, country, latitude, longitude from airports order by iata collate "C"',
@@ -112,7 +112,7 @@ describe('json-server over vega-datasets', () => {
   })
 
   it('is verified against the API', { timeout: 60_000 }, async () => {
-    const report = await workspace.run('verify', 'datasets.airports', 'datasets.weather')
+    const report = await workspace.spawn('verify', 'datasets.airports', 'datasets.weather')
     expect(report).toMatchObject({ code: 0 })
   })
 })

@@ -46,7 +46,7 @@ const deadCodes = async () => {
   return dead.map(({ code }) => code)
 }
 
-describe('a mirrored stream', { timeout: 60_000 }, () => {
+describe('a mirrored stream', { timeout: 120_000 }, () => {
   it('deletes what two walks of one task did not bring, and keeps a copy', async () => {
     await setup({ users: { a: usersOf(1, 40) } })
     remove('a', 17)
@@ -218,7 +218,7 @@ describe('a mirrored or replaced stream whose worker is killed again and again',
   })
 })
 
-describe('a mirrored stream whose rows may be in several partitions', { timeout: 60_000 }, () => {
+describe('a mirrored stream whose rows may be in several partitions', { timeout: 120_000 }, () => {
   it('deletes a row only when no partition brings it any more', async () => {
     await setup({ users: { a: usersOf(1, 40), b: usersOf(40, 79) }, key: 'id' })
     remove('a', 40)
@@ -245,7 +245,7 @@ describe('a mirrored stream whose rows may be in several partitions', { timeout:
   })
 })
 
-describe('a replaced stream', { timeout: 60_000 }, () => {
+describe('a replaced stream', { timeout: 120_000 }, () => {
   it('shows no row that only the first of two walks brought', async () => {
     await setup({ users: { a: usersOf(1, 40) }, more: ['disposition: replace'] })
     // Row 7 is gone, so the walk is done again; the row that was new in the first one goes between the two.
@@ -267,7 +267,7 @@ describe('a replaced stream', { timeout: 60_000 }, () => {
     api.users.a = usersOf(1, 40)
     let isHolding = true
     api.before = async (_, page) => {
-      if (page === 4 && isHolding) await new Promise((resolve) => setTimeout(resolve, 20_000).unref())
+      if (page === 4 && isHolding) await new Promise((resolve) => setTimeout(resolve, 60_000).unref())
     }
     expect(await workspace.run('seed', 'school', '--force')).toMatchObject({ code: 0 })
     const worker = workspace.start('worker')
@@ -306,7 +306,7 @@ describe('a replaced stream', { timeout: 60_000 }, () => {
     api.users.a = [...usersOf(1, 39).map((user) => ({ ...user, name: `new ${user.id}` })), ...usersOf(50, 70)]
     let isHolding = true
     api.before = async (_, page) => {
-      if (page === 5 && isHolding) await new Promise((resolve) => setTimeout(resolve, 20_000).unref())
+      if (page === 5 && isHolding) await new Promise((resolve) => setTimeout(resolve, 60_000).unref())
     }
     expect(await workspace.run('seed', 'school', '--force')).toMatchObject({ code: 0 })
     const worker = workspace.start('worker')

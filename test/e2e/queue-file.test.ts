@@ -59,7 +59,7 @@ describe('queue.db', { timeout: 90_000 }, () => {
     await workspace.run('seed')
     const rival = new Sqlite(queueFile())
     rival.exec('begin exclusive')
-    for (const ran of [await workspace.run('worker'), await workspace.run('pause', 'paged')])
+    for (const ran of await Promise.all([workspace.spawn('worker'), workspace.spawn('pause', 'paged')]))
       expectSaid(ran, 75, /write ".*queue\.db" found it locked by another process/, 'wait until the other command ends')
     expect((await workspace.run('status')).code).toBe(0)
     rival.exec('rollback')
@@ -76,7 +76,7 @@ describe('queue.db', { timeout: 90_000 }, () => {
     api.before = (site, page) => {
       if (site === 'a' && page === 2 && !rival.inTransaction) rival.exec('begin immediate')
     }
-    const ran = await workspace.run('worker')
+    const ran = await workspace.spawn('worker')
     expect(ran.code).toBe(75)
     expect(ran.stderr).toMatch(/found it locked by another process/)
     rival.exec('rollback')

@@ -45,17 +45,19 @@ const stream = async (): Promise<unknown> => ((await workspace.json('status')) a
 /** A walk that stands in the middle of its partition, promoted so far. */
 async function stopIn(site: string, page: number): Promise<void> {
   api.before = async (asked, number) => {
-    if (asked === site && number === page) await new Promise<void>((resolve) => setTimeout(resolve, 20_000).unref())
+    if (asked === site && number === page) await new Promise<void>((resolve) => setTimeout(resolve, 60_000).unref())
   }
   const worker = workspace.start('worker')
   await until(() => api.requests.includes(`${site} ${page}`))
-  await new Promise((resolve) => setTimeout(resolve, 300))
+  // A flush waits for more rows for a moment only.
+  const walk = `select from backfill.ledger where partition::json ->> 'site' = '${site}' and pages = ${page - 1}`
+  await until(async () => (await workspace.query(walk)).length === 1)
   worker.child.kill('SIGTERM')
   await worker.ended
   api.before = () => {}
 }
 
-describe('seed --from-ledger after queue.db was lost', { timeout: 60_000 }, () => {
+describe('seed --from-ledger after queue.db was lost', { timeout: 120_000 }, () => {
   it('knows what is done and where each walk stands, asks nothing, and the worker goes on from there', async () => {
     await setup({ a: 25, b: 95, c: 5 })
     await workspace.run('seed', 'paged', '--site', 'a', '--site', 'b')
@@ -191,7 +193,7 @@ describe('seed --from-ledger after queue.db was lost', { timeout: 60_000 }, () =
   })
 })
 
-describe('a database that was put back to an earlier moment', { timeout: 60_000 }, () => {
+describe('a database that was put back to an earlier moment', { timeout: 120_000 }, () => {
   /** What a restored backup is: rows and ledger of that moment. */
   const backup = async (): Promise<void> => {
     await workspace.query(`create schema kept`)
@@ -261,7 +263,7 @@ describe('a database that was put back to an earlier moment', { timeout: 60_000 
   })
 })
 
-describe('a queue.db that was put back to yesterday', { timeout: 60_000 }, () => {
+describe('a queue.db that was put back to yesterday', { timeout: 120_000 }, () => {
   it('counts budgets as used up, adopts what is done without a request, and doubles nothing', async () => {
     await setup({ a: 25, b: 15, c: 5 }, '{ limits: [30/3s] }')
     await workspace.run('seed', 'paged', '--site', 'a', '--site', 'b')
@@ -286,7 +288,7 @@ describe('a queue.db that was put back to yesterday', { timeout: 60_000 }, () =>
   })
 })
 
-it('leaves nothing behind but what it made', { timeout: 60_000 }, async () => {
+it('leaves nothing behind but what it made', { timeout: 120_000 }, async () => {
   await setup({ a: 5 })
   await workspace.run('seed')
   expect(readdirSync(workspace.directory).sort()).toEqual(['.backfill', 'backfill.yaml', 'queue.db', 'sources'])

@@ -2,8 +2,7 @@
  * A workspace whose commands run in this process: the same code path as the binary's, without its second of starting up. For faults that do not kill the
  * worker.
  */
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import pg from 'pg'
@@ -12,6 +11,7 @@ import Retry from '../../commands/retry.js'
 import Seed from '../../commands/seed.js'
 import Worker from '../../commands/worker.js'
 import { type Ran, runCommand } from '../cli/run-command.js'
+import { fastFolder } from '../support/fast-folder.js'
 import { createDatabase, type TestDatabase } from '../support/postgres.js'
 
 const commands = { retry: Retry, seed: Seed, worker: Worker }
@@ -46,7 +46,7 @@ export interface BenchOptions {
 /** @param sources file name below `sources/` to its text */
 export async function makeBench(sources: Record<string, string>, options: BenchOptions = {}): Promise<Bench> {
   const database = options.database ?? (await createDatabase())
-  const directory = realpathSync(mkdtempSync(join(tmpdir(), 'backfill-bench-')))
+  const directory = fastFolder('backfill-bench-')
   mkdirSync(join(directory, 'sources'))
   writeFileSync(join(directory, 'backfill.yaml'), 'database: $TEST_DATABASE\ntimezone: UTC\n')
   writeFileSync(join(directory, '.env'), `TEST_DATABASE=${options.url ?? database.url}\n`)

@@ -3,12 +3,12 @@
  * partitions of a child stream of two pages each, merged, with one row that cannot be stored and one whose parent is missing. One request at a time, so that
  * its messages come in nearly the same order each time.
  */
-import { copyFileSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
 import { inject } from 'vitest'
 import { expectExactlyOnce, type Ran, type Started, startBackfill } from '../support/cli-workspace.js'
+import { fastFolder } from '../support/fast-folder.js'
 import { createDatabase, type TestDatabase } from '../support/postgres.js'
 import { startTableApi, type TableApi, thingsOf } from './table-api.js'
 import { tapWire, type Verdict, type WireMessage, type WireTap } from './wire-tap.js'
@@ -83,7 +83,7 @@ page_size: 4
 retry_delay: 20ms
 backoff: 100ms
 attempts: 10
-timeout: 2s
+timeout: 10s
 flush: { rows: 4 }
 streams:
   parent:
@@ -103,7 +103,7 @@ streams:
 `
 
 function makeFolder(apiPort: number): string {
-  const directory = realpathSync(mkdtempSync(join(tmpdir(), 'backfill-fire-')))
+  const directory = fastFolder('backfill-fire-')
   mkdirSync(join(directory, 'sources'))
   writeFileSync(join(directory, 'backfill.yaml'), 'database: $TEST_DATABASE\ntimezone: UTC\nmax_runtime: 6m\n')
   writeFileSync(join(directory, 'sources/fire.yaml'), definition(apiPort))

@@ -1,9 +1,9 @@
 /** A queue of its own in a temporary folder, with a fake clock; several connections to it stand for several processes. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { type OpenQueue, openQueue, type QueueOptions } from '../../src/queue/queue.js'
 import { createFakeClock, type FakeClock } from '../support/fake-clock.js'
+import { fastFolder } from '../support/fast-folder.js'
 
 export interface TemporaryQueue {
   readonly folder: string
@@ -16,7 +16,7 @@ export interface TemporaryQueue {
 }
 
 export function openTemporaryQueue(clock: FakeClock = createFakeClock()): TemporaryQueue {
-  const folder = mkdtempSync(join(tmpdir(), 'backfill-queue-'))
+  const folder = fastFolder('backfill-queue-')
   const file = join(folder, 'queue.db')
   const open: OpenQueue[] = []
   function reopen(options: Partial<QueueOptions> = {}): OpenQueue {

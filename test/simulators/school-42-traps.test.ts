@@ -57,7 +57,7 @@ describe('2: tokens', () => {
   })
 
   it('are judged when the request is answered, so a late answer is refused', async () => {
-    const { school, client } = await start({ latencyMs: { least: 60, most: 60 } })
+    const { school, client } = await start({ latencyMs: { least: 600, most: 600 } })
     const late = client.get(page)
     await pause(20)
     school.revokeTokens()
@@ -115,7 +115,7 @@ it('3: refuses an expired secret at the token endpoint alone, and says when it e
 })
 
 describe('4: limits', () => {
-  const limits = { secondly: { requests: 2, periodMs: 300 }, hourly: { requests: 6, periodMs: 900 } }
+  const limits = { secondly: { requests: 2, periodMs: 1000 }, hourly: { requests: 6, periodMs: 3000 } }
 
   it('slide, count token calls, and are told on every answer', async () => {
     const { client } = await start(limits)
@@ -131,43 +131,43 @@ describe('4: limits', () => {
     expect(refused.headers['content-type']).toBe('text/plain')
     expect(refused.body).toBe('429 Too Many Requests (Spam Rate Limit Exceeded)')
     expect(refused.headers['retry-after']).toBe('1')
-    await pause(310)
+    await pause(1010)
     expect((await client.get(page)).status).toBe(200)
   })
 
   it('refuse by the hourly window when only that is spent, until its oldest answer leaves it', async () => {
-    const { school, client } = await start({ hourly: { requests: 3, periodMs: 500 } })
+    const { school, client } = await start({ hourly: { requests: 3, periodMs: 1500 } })
     await client.get(page)
     await client.get(page)
     const refused = await client.get(page)
     expect([refused.status, refused.headers['x-hourly-ratelimit-remaining']]).toEqual([429, '0'])
     expect(school.audit.entries().at(-1)?.labels.window).toBe('hourly')
-    await pause(510)
+    await pause(1510)
     expect((await client.get(page)).status).toBe(200)
   })
 
   it('judge when the server answers: two requests sent a window apart may be answered together', async () => {
-    const { school, client } = await start({ secondly: { requests: 1, periodMs: 100 }, countsTokenRequests: false })
+    const { school, client } = await start({ secondly: { requests: 1, periodMs: 600 }, countsTokenRequests: false })
     school.setFaults([])
-    school.set({ latencyMs: { least: 220, most: 220 } })
+    school.set({ latencyMs: { least: 1000, most: 1000 } })
     const first = client.get(page)
-    await pause(150)
-    school.set({ latencyMs: { least: 80, most: 80 } })
+    await pause(650)
+    school.set({ latencyMs: { least: 350, most: 350 } })
     const second = client.get(page)
     expect([(await first).status, (await second).status].sort()).toEqual([200, 429])
   })
 
   it('do not count refusals, unless switched', async () => {
-    const { school, client } = await start({ secondly: { requests: 1, periodMs: 400 }, countsTokenRequests: false })
+    const { school, client } = await start({ secondly: { requests: 1, periodMs: 1600 }, countsTokenRequests: false })
     await client.get(page)
-    await pause(250)
+    await pause(1000)
     expect((await client.get(page)).status).toBe(429)
-    await pause(200)
+    await pause(700)
     expect((await client.get(page)).status).toBe(200)
     school.set({ countsRefusals: true })
-    await pause(250)
+    await pause(1000)
     expect((await client.get(page)).status).toBe(429)
-    await pause(200)
+    await pause(700)
     expect((await client.get(page)).status).toBe(429)
   })
 

@@ -1,11 +1,15 @@
-/** A workspace in a folder of its own, and the built `backfill` run in it as cron or an operator would. */
+/**
+ * A workspace in a folder of its own, and `backfill` run in it as cron or an operator would: as a process of its own, the built one, where a process is what matters;
+ * in this one where the command is.
+ */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import pg from 'pg'
 import { expect } from 'vitest'
+import { canRunHere, runHere } from './command-here.js'
+import { fastFolder } from './fast-folder.js'
 import { createDatabase, type TestDatabase } from './postgres.js'
 
 export const root = resolve(import.meta.dirname, '../..')
@@ -24,9 +28,13 @@ export interface Started {
 export interface CliWorkspace {
   readonly directory: string
   readonly database: TestDatabase
+  /** In this process, or in one of its own while another command is at work in this one. */
   run(...args: string[]): Promise<Ran>
+  /** In a process of its own, to its end. */
+  spawn(...args: string[]): Promise<Ran>
   /** The one JSON document that the command printed. */
   json(...args: string[]): Promise<unknown>
+  /** A process of its own. */
   start(...args: string[]): Started
   query<Row extends pg.QueryResultRow>(sql: string): Promise<Row[]>
   close(): Promise<void>
@@ -35,19 +43,26 @@ export interface CliWorkspace {
 /** @param sources file name below `sources/` to its text */
 export async function makeWorkspace(sources: Record<string, string>, settings = ''): Promise<CliWorkspace> {
   const database = await createDatabase()
-  const directory = realpathSync(mkdtempSync(join(tmpdir(), 'backfill-e2e-')))
+  const directory = fastFolder('backfill-e2e-')
   mkdirSync(join(directory, 'sources'))
   writeFileSync(join(directory, 'backfill.yaml'), `database: $TEST_DATABASE\ntimezone: UTC\n${settings}`)
   for (const [name, text] of Object.entries(sources)) writeFileSync(join(directory, 'sources', name), text)
   const client = new pg.Client(database.config)
   await client.connect()
-  const start = (...args: string[]) => startBackfill(args, directory, { environment: { TEST_DATABASE: database.url } })
-  const run = (...args: string[]) => start(...args).ended
+  const environment = { TEST_DATABASE: database.url }
+  const start = (...args: string[]) => startBackfill(args, directory, { environment })
+  const spawned = (...args: string[]) => start(...args).ended
+  const run = async (...args: string[]): Promise<Ran> => {
+    if (!canRunHere(args)) return spawned(...args)
+    const { exitCode, stdout, stderr } = await runHere(args, { directory, environment })
+    return { code: exitCode, signal: null, stdout, stderr }
+  }
   return {
     directory,
     database,
     start,
     run,
+    spawn: spawned,
     json: async (...args) => {
       const { stdout, stderr } = await run(...args, '--json')
       expect(stderr).toBe('')
@@ -92,8 +107,8 @@ export function startBackfill(
   return { child, ended }
 }
 
-/** Asks again until it is true; fails after `ms`. */
-export async function until(isTrue: () => Promise<boolean> | boolean, ms = 20_000): Promise<void> {
+/** Asks again until it is true; fails after `ms`, which is long for a machine that is busy with many others. */
+export async function until(isTrue: () => Promise<boolean> | boolean, ms = 45_000): Promise<void> {
   const deadline = performance.now() + ms
   while (!(await isTrue())) {
     if (performance.now() > deadline) throw new Error(`waited ${ms} ms for ${isTrue.toString()}`)
