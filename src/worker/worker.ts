@@ -288,6 +288,8 @@ async function waitForMore(
   const times = await dueTimes(open, run, { options, deps })
   if (times.length === 0) {
     const held = heldBackText(await holdBacksOf(options, deps), open)
+    // A look at what others had moved that found nothing to do: nothing was due.
+    if (held === '' && run.claimed === 0) return false
     run.close('empty', held === '' ? 'the queue has nothing left to do' : `nothing else is left to do: ${held}`)
     return false
   }
