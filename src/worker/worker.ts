@@ -12,7 +12,7 @@ import { keepsWatermarks } from './mark.js'
 import { letInNewDates } from './new-dates.js'
 import { followingStreams, isPlanDue, Planner } from './planner.js'
 import { Run } from './run.js'
-import { type LoopDeps, SourceLoop } from './source-loop.js'
+import type { LoopDeps, SourceLoop } from './source-loop.js'
 import { StreamCaps } from './stream-caps.js'
 import type { WorkerDeps, WorkerOptions, WorkerReport } from './types.js'
 import { WaitingRows } from './waiting-rows.js'
@@ -198,7 +198,8 @@ async function work(run: Run, options: WorkerOptions, deps: RunDeps): Promise<vo
       do {
         claimed = run.claimed
         await openTables(run, options, { ...deps, destination, tables })
-        await Promise.all(loopsOf(run, options, { ...loopDeps, tables }).map((loop) => loop.work()))
+        const loops = await loopsOf(run, options, { ...loopDeps, tables })
+        await Promise.all(loops.map((loop) => loop.work()))
       } while (await waitForMore(run, options, { ...deps, hasClaimed: run.claimed > claimed }))
     })
     await waiting.finish()
@@ -256,11 +257,11 @@ async function openTables(
   }
 }
 
-function loopsOf(
+async function loopsOf(
   run: Run,
   options: WorkerOptions,
   deps: LoopDeps & { readonly tables: ReadonlyMap<SelectedStream, StreamTable> },
-): SourceLoop[] {
+): Promise<SourceLoop[]> {
   const bySource = new Map<string, { selected: SelectedStream; table: StreamTable }[]>()
   for (const [selected, table] of deps.tables) {
     const isRefused = run.refused.some(
@@ -271,6 +272,8 @@ function loopsOf(
     streams.push({ selected, table })
     bySource.set(selected.source.name, streams)
   }
+  // A run with nothing due, as most of cron's are, never loads it.
+  const { SourceLoop } = await import('./source-loop.js')
   return [...bySource].map(([name, streams]) => new SourceLoop(name, streams, { options, deps }))
 }
 

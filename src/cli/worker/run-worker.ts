@@ -19,7 +19,6 @@ import { withSettings } from '../settings.js'
 import type { Stop } from '../signals.js'
 import { plural } from '../text.js'
 import { clockText } from '../zone.js'
-import { boundHeap } from './bound-heap.js'
 import { workerDocument } from './document.js'
 import { openWorkerScreen } from './screen.js'
 import { newsLines, summaryLines } from './view.js'
@@ -131,6 +130,7 @@ async function work(asked: WorkerAsked, { opened, queue, signal, lost, stop }: W
       clock: systemClock,
       log,
       open: async (budget) => {
+        const { boundHeap } = await import('./bound-heap.js')
         boundHeap()
         const { destination } = await connect()
         try {
