@@ -7,7 +7,7 @@ import type { Json } from '../domain/json.js'
 import type { ColumnType } from '../domain/source-model.js'
 import { writeClock, writeDate, writeInstant, writeLocalInstant, writeNumeric, writeUuid } from './binary-values.js'
 import type { CatalogColumn } from './catalog.js'
-import { binaryFormat, copyText, textFormat } from './copy-format.js'
+import { binaryFormat, copyText, type RowFormat, textFormat } from './copy-format.js'
 import { type Encoder, Refusal } from './encoders.js'
 import type { RowBuffer } from './row-buffer.js'
 
@@ -25,11 +25,15 @@ export interface WriterQuestion {
 
 /** The writer for COPY's text format, which every type has. */
 export function textWriter(encode: Encoder): FieldWriter {
+  return throughText(encode, textFormat, (text, out) => put(out.text(`\t${copyText(text)}`)))
+}
+
+function throughText(encode: Encoder, format: RowFormat, write: ValueWriter): FieldWriter {
   return (value, out) => {
     const text = encode(value)
     if (text instanceof Refusal) return text
-    if (text === null) textFormat.writeNull(out)
-    else put(out.text(`\t${copyText(text)}`))
+    if (text === null) format.writeNull(out)
+    else write(text, out)
     return null
   }
 }
@@ -39,13 +43,7 @@ export function binaryWriter(question: WriterQuestion): FieldWriter | null {
   const { column, encode, parsesJson } = question
   const write = valueWriterOf(column)
   if (write === null) return null
-  const slow: FieldWriter = (value, out) => {
-    const text = encode(value)
-    if (text instanceof Refusal) return text
-    if (text === null) binaryFormat.writeNull(out)
-    else write(text, out)
-    return null
-  }
+  const slow = throughText(encode, binaryFormat, write)
   return parsesJson ? slow : (fastWriter(question, slow) ?? slow)
 }
 

@@ -70,6 +70,20 @@ describe('headers of limits', () => {
     expect(await window()).toMatchObject({ used: 0, others: 0 })
   })
 
+  test('forget others as soon as an answer has no room for them, also those that were told of until a moment ago', async () => {
+    await send([told(10, 4)])
+    await temporary.clock.advance(59_000)
+    await send([told(10, 3)])
+    expect(await window()).toMatchObject({ used: 7, others: 5 })
+    await temporary.clock.advance(1_500)
+    // Only our last two are in the source's window now.
+    await send([told(10, 8)])
+    expect(await window()).toMatchObject({ used: 3, others: 1 })
+    await temporary.clock.advance(1)
+    await send([told(10, 7)])
+    expect(await window()).toMatchObject({ used: 4, others: 1 })
+  })
+
   test('erase nothing of ours', async () => {
     for (let count = 0; count < 6; count += 1) await send()
     await send([told(10, 10)])

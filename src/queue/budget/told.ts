@@ -21,7 +21,7 @@ const toldSet = `
 const strangerInsert = `
   insert into budget_stranger (key, period_ms, requests, boot, noticed_at, noticed_at_wall) values (?, ?, ?, ?, ?, ?)`
 const strangersLatest = `
-  select number, requests from budget_stranger where key = ? and period_ms = ? order by noticed_at desc`
+  select number, requests, noticed_at as noticedAt from budget_stranger where key = ? and period_ms = ? order by noticed_at desc`
 const strangerDelete = `delete from budget_stranger where number = ?`
 const strangerReduce = `update budget_stranger set requests = requests - ? where number = ?`
 const strangerPrune = `delete from budget_stranger where key = ? and period_ms = ? and noticed_at < ?`
@@ -102,9 +102,14 @@ function declared(rules: BudgetRules, periodMs: number): number | null {
  * What the source has used beyond all of ours that it can have counted is somebody else's. The window is taken as of the request's sending: what aged out of ours
  * while the answer was on its way may still have been counted. Any of those others may have come only just now, whenever we first heard of as many: they count anew.
  */
-function noteStrangers({ store, key, window, sentAt }: Hearing, used: number, emptiedAt: number | null): void {
+function noteStrangers(
+  { store, key, window, sentAt }: Omit<Hearing, 'before'>,
+  used: number,
+  emptiedAt: number | null,
+): void {
   const { periodMs } = window
   const since = Math.max(sentAt - periodMs, emptiedAt ?? Number.NEGATIVE_INFINITY)
+  forgetGone({ store, key, window, sentAt }, used)
   const others = used - ownPossiblyCounted(store, key, since)
   if (others <= 0) return
   forgetLatest(store, { key, periodMs, requests: others })
@@ -114,10 +119,34 @@ function noteStrangers({ store, key, window, sentAt }: Hearing, used: number, em
   store.sql(strangerInsert).run(key, periodMs, others, store.clock.bootId, now.mono, now.wall)
 }
 
+/**
+ * Of what was noticed before the request left, the answer leaves room for at most so many beside ours that it counts for certain: the rest has left the window,
+ * the earliest first. Without this a burst would count for another whole window after the source forgot it. A window that is used up says nothing of how far.
+ */
+function forgetGone({ store, key, window, sentAt }: Omit<Hearing, 'before'>, used: number): void {
+  const { periodMs, remaining } = window
+  const certain = ownCertainlyCounted(store, key, { from: monotonicMs(store.clock) - periodMs, to: sentAt })
+  // Fewer than a window that slides would hold: it is none, or has just emptied.
+  if (remaining === 0 || used < certain) return
+  let room = used - certain
+  for (const row of store.sql(strangersLatest).all(key, periodMs) as StrangersRow[]) {
+    if (row.noticedAt >= sentAt) continue
+    if (room <= 0) store.sql(strangerDelete).run(row.number)
+    else if (row.requests > room) store.sql(strangerReduce).run(row.requests - room, row.number)
+    room -= row.requests
+  }
+}
+
+interface StrangersRow {
+  readonly number: number
+  readonly requests: number
+  readonly noticedAt: number
+}
+
 /** Takes out of what was noticed as many as are counted anew. The earliest stay: that there were more, an answer with fewer does not deny. */
 function forgetLatest(store: Store, { key, periodMs, requests }: { key: string; periodMs: number; requests: number }) {
   let left = requests
-  for (const row of store.sql(strangersLatest).all(key, periodMs) as { number: number; requests: number }[]) {
+  for (const row of store.sql(strangersLatest).all(key, periodMs) as StrangersRow[]) {
     if (left <= 0) return
     if (row.requests <= left) store.sql(strangerDelete).run(row.number)
     else store.sql(strangerReduce).run(left, row.number)
