@@ -3,7 +3,7 @@
 import type { StreamSettings } from '../domain/source-model.js'
 import type { Lease, Outcome } from '../domain/task.js'
 import { describe, type Fate, fateOf } from './fate.js'
-import type { TaskEnd } from './run-task.js'
+import type { TaskEnd } from './types.js'
 
 export interface EndContext {
   readonly settings: StreamSettings

@@ -33,7 +33,7 @@ const durableMs = 1000
 const keysAtOnce = 500
 
 /** @throws PromotionConflict `prune_empty` and `prune_too_many`, until an operator agrees; what the source throws when asked about a row. */
-export async function endOfWalk(checkpoint: Checkpoint, deps: PruneDeps): Promise<WalkEnd> {
+export async function decidePrune(checkpoint: Checkpoint, deps: PruneDeps): Promise<WalkEnd> {
   const { stream, destination, table, scope } = deps
   const found = await destination.missing(checkpoint, table, scope)
   if (found.waitsFor.length > 0) {

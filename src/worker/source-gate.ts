@@ -9,7 +9,7 @@ import type { Budget, Clock, Controls, Log } from '../domain/ports.js'
 import type { Source } from '../domain/source-model.js'
 import { describe } from './fate.js'
 import type { Run } from './run.js'
-import type { TaskEnd } from './run-task.js'
+import type { TaskEnd } from './types.js'
 
 export interface SourceGateDeps {
   readonly controls: Controls

@@ -16,10 +16,10 @@ import { type LinkedAbort, linkAbort } from './linked-abort.js'
 import { concludeTask, progressOf, released } from './outcome.js'
 import type { Planner } from './planner.js'
 import type { Run } from './run.js'
-import { runTask, type TaskEnd } from './run-task.js'
+import { runTask } from './run-task.js'
 import { SourceGate } from './source-gate.js'
 import type { StreamCaps } from './stream-caps.js'
-import type { WorkerDeps, WorkerOptions } from './types.js'
+import type { TaskEnd, WorkerDeps, WorkerOptions } from './types.js'
 import type { WaitingRows } from './waiting-rows.js'
 
 export interface LoopDeps extends WorkerDeps {

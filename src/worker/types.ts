@@ -1,9 +1,11 @@
 import type { Parking } from '../domain/controls.js'
 import type { FollowQueue } from '../domain/follow.js'
-import type { PartitionFilter } from '../domain/partition.js'
-import type { Budget, Clock, Controls, Destination, Log, Queue, SourceClient } from '../domain/ports.js'
+import type { PageOfWalk } from '../domain/page-task.js'
+import type { Partition, PartitionFilter } from '../domain/partition.js'
+import type { Budget, Clock, Controls, Destination, Log, Queue, SourceClient, StreamTable } from '../domain/ports.js'
 import type { SelectedStream } from '../domain/selection.js'
-import type { Outcome, Progress, Task } from '../domain/task.js'
+import type { Source, Stream } from '../domain/source-model.js'
+import type { Outcome, Progress, Proof, SplitTasks, Task } from '../domain/task.js'
 
 export interface WorkerOptions {
   readonly runId: string
@@ -91,4 +93,54 @@ export interface WorkerReport {
   /** A temporary failure of Postgres or the queue that ended the run (exit 75), or our bug (exit 1). */
   readonly failure: Error | null
   readonly nextDueAt: number | null
+}
+
+/** What the run of one task needs. */
+export interface TaskDeps {
+  readonly source: Source
+  readonly stream: Stream
+  /** The whole partition, also where the task is for a page of it. */
+  readonly partition: Partition
+  /** `YYYY-MM-DD` in the workspace's zone. */
+  readonly today: string
+  /** The one page that the task asks for; null: the whole partition. */
+  readonly page: PageOfWalk | null
+  /** It walks everything, also where only changes are asked for otherwise. */
+  readonly isFull: boolean
+  readonly table: StreamTable
+  readonly client: SourceClient
+  readonly destination: Destination
+  readonly clock: Clock
+  readonly log: Log
+  readonly uuid: () => string
+  readonly signal: AbortSignal
+  readonly deadlineAt: number | null
+  readonly maxWaitMs: number | null
+  /** Of its requests, where they wait in line; absent: 0. */
+  readonly priority?: number
+  readonly onProgress: (progress: Progress) => void
+  readonly onUnknownFields: (fields: readonly string[]) => void
+}
+
+/** How a task's run ended; `error` null: it is done. Nothing is thrown: what was promoted counts either way. */
+export interface TaskEnd {
+  readonly error: unknown
+  readonly proof: Proof | null
+  readonly progress: Progress
+  /** Requests of this lease. */
+  readonly sent: number
+  /** A page was promoted in this lease. */
+  readonly hasProgress: boolean
+  /** Raw rows of its last walk. */
+  readonly received: number
+  /** Raw rows that were promoted in this lease. */
+  readonly fresh: number
+  /** Rows of the partition's last proven walk, where this one ended unproven with far fewer; null otherwise. */
+  readonly shrunkFrom: number | null
+  /** Pages that its walk passed over. */
+  readonly split?: SplitTasks | undefined
+  /** What becomes of the walk, for an operator who reads why the task died. */
+  readonly note?: string | undefined
+  /** Of a flush that was refused for a missing parent: what fills the parent's table still has tasks to do. */
+  readonly hasOpenParent?: boolean
 }
