@@ -5,11 +5,9 @@
 import { hasMovingDates, newPartitions } from '../domain/moving-dates.js'
 import type { NewTask } from '../domain/ports.js'
 import type { SelectedStream } from '../domain/selection.js'
+import { makeTasks } from './make-tasks.js'
 import { keepsWatermarks } from './mark.js'
 import type { WorkerDeps, WorkerOptions } from './types.js'
-
-/** Partitions of one transaction. */
-const enqueueSize = 1000
 
 /** The days of two runs are held against each other: `seen` of a followed stream is the day up to which its partitions were made. */
 export async function letInNewDates(
@@ -26,27 +24,20 @@ export async function letInNewDates(
     const found = followed.find((one) => one.source === source.name && one.stream === stream.name)
     // The clock may have been set back: the day that was reached stays.
     if (found?.isAll !== true || found.seen >= today) continue
-    await makeTasks(selected, { before: found.seen, today }, deps)
+    await letIn(selected, { before: found.seen, today }, deps)
     await deps.follows.planned({ source: source.name, stream: stream.name }, { seen: today })
   }
 }
 
-async function makeTasks(
+async function letIn(
   { source, stream }: SelectedStream,
   days: { readonly before: string; readonly today: string },
-  { queue, log, uuid }: Pick<WorkerDeps, 'queue' | 'log' | 'uuid'>,
+  deps: Pick<WorkerDeps, 'queue' | 'log' | 'uuid'>,
 ): Promise<void> {
   const name = { source: source.name, stream: stream.name }
-  const scope = `dates ${source.name}.${stream.name}`
   const priority = stream.settings.priority ?? 0
   const tasks = [...newPartitions(stream, source, days)].map((partition): NewTask => ({ ...name, partition, priority }))
   if (tasks.length === 0) return
-  const backfill = await queue.beginBackfill({ scope, fingerprint: `${scope} ${uuid()}`, reason: 'every' })
-  let made = 0
-  for (let at = 0; at < tasks.length; at += enqueueSize) {
-    const part = tasks.slice(at, at + enqueueSize)
-    made += (await queue.enqueue(backfill, part, { supersede: false, skipDone: true })).created
-  }
-  await queue.finishPlanning(backfill)
-  log('info', 'new dates', { stream: `${source.name}.${stream.name}`, since: days.before, tasks: made })
+  const made = await makeTasks(`dates ${source.name}.${stream.name}`, { tasks, skipDone: true }, deps)
+  deps.log('info', 'new dates', { stream: `${source.name}.${stream.name}`, since: days.before, tasks: made })
 }

@@ -14,6 +14,7 @@ import type { Clock, Destination, Log, Queue, StreamCounts } from '../domain/por
 import type { SelectedStream } from '../domain/selection.js'
 import type { Stream } from '../domain/source-model.js'
 import { type Choice, choose } from './choose.js'
+import { makeTasks } from './make-tasks.js'
 import { keepsWatermarks, requireRows } from './mark.js'
 
 export interface PlannerDeps {
@@ -39,7 +40,6 @@ const roundsMs = 60_000
 const changedAgainMs = 300_000
 /** Tables move with every flush: their followers are looked at this often at most. */
 const pauseMs = 2000
-const enqueueSize = 1000
 /** How far what is only old stands behind what changed. */
 const stepBack = 10
 /** What could not be made for want of room is looked at again so soon. */
@@ -274,12 +274,7 @@ export class Planner {
 
   async #enqueue({ source, stream }: SelectedStream, { plain, old, full }: Choice): Promise<void> {
     if (plain.length + old.length + full.length === 0) return
-    const { queue } = this.#deps
     const name = { source: source.name, stream: stream.name }
-    const scope = `follow ${nameOf(stream)}`
-    // Each look is a backfill of its own: one that a kill left unplanned must not take what is due now for done.
-    const fingerprint = `${scope} ${this.#deps.uuid()}`
-    const backfill = await queue.beginBackfill({ scope, fingerprint, reason: 'every' })
     const { priority = 0 } = stream.settings
     const fullPriority = stream.incremental?.fullWalk?.priority ?? priority
     // Where everything is asked for each time, what is only old makes room for what changed.
@@ -289,10 +284,7 @@ export class Planner {
       ...old.map((partition) => ({ ...name, partition, priority: oldPriority })),
       ...full.map((partition) => ({ ...name, partition, priority: fullPriority })),
     ]
-    for (let at = 0; at < tasks.length; at += enqueueSize) {
-      await queue.enqueue(backfill, tasks.slice(at, at + enqueueSize), { supersede: false, skipDone: false })
-    }
-    await queue.finishPlanning(backfill)
+    await makeTasks(`follow ${nameOf(stream)}`, { tasks, skipDone: false }, this.#deps)
   }
 }
 
