@@ -48,8 +48,9 @@ export async function seed(request: SeedRequest, deps: SeedDeps): Promise<SeedRe
     const follows = followsAll(selected.stream, request) ? followedName(selected) : null
     byStream.push({ source: selected.source.name, stream: selected.stream.name, ...sum, follows })
   }
-  await deps.queue.finishPlanning(backfillId)
+  // Before the last word: a seed that is called planned is not typed again, and later days would never come.
   await goOnWithCalendar(request, deps)
+  await deps.queue.finishPlanning(backfillId)
   const report = total(byStream, { superseded, open })
   const isAnything = byStream.some(({ follows }) => follows !== null)
   if (report.created + report.alreadyDone + report.alreadyOpen === 0 && !isAnything) throw nothingToSeed()
