@@ -70,6 +70,7 @@ export function compileAnswer(scope: SourceScope, spot: Spot, drafts: readonly A
     header: draft.csv?.header ?? true,
     columns: draft.csv?.columns ?? [],
   }
+  checkRowsOnly(scope, spot, draft)
   if (format === 'csv' && !csv.header && csv.columns.length === 0) {
     refuse(scope.mistakes, spotAt(spot, 'csv', 'columns'), {
       expected: 'column names, because there is no header',
@@ -86,6 +87,23 @@ export function compileAnswer(scope: SourceScope, spot: Spot, drafts: readonly A
     errors: (draft.errors ?? []).map(answerError),
     expect: compileExpectations(scope, spotAt(spot, 'expect'), draft.expect ?? {}),
     csv,
+  }
+}
+
+/** What only a JSON answer can have: a list of names beside the rows, lists inside of them, an error as an object. */
+function checkRowsOnly(scope: SourceScope, spot: Spot, draft: AnswerDraft): void {
+  const { format = 'json', csv } = draft
+  const columns = csv?.columns ?? []
+  const twice = columns.find((name, index) => columns.indexOf(name) !== index)
+  if (twice !== undefined) {
+    refuse(scope.mistakes, spotAt(spot, 'csv', 'columns'), { expected: 'each name once', found: `"${twice}" again` })
+  }
+  const lacks = { json: [], ndjson: ['header'], csv: ['header', 'unfold', 'errors'] } as const
+  for (const key of lacks[format]) {
+    const given = draft[key]
+    if (given === undefined || given.length === 0) continue
+    const expected = `no "${key}", because an answer of format ${format} has none`
+    refuse(scope.mistakes, spotAt(spot, key), { expected, found: 'one' })
   }
 }
 
@@ -115,6 +133,31 @@ function answerError(draft: AnswerErrorDraft): AnswerShape['errors'][number] {
   return { path: rule.path, equals: rule.equals ?? null, message, fate: rule.fate ?? 'dead' }
 }
 
+/** The walk's position must reach the source, and two parameters of one name are one. */
+export function checkParams(
+  scope: SourceScope,
+  spot: Spot,
+  { pagination, request }: { readonly pagination: Pagination; readonly request: RequestShape },
+): void {
+  if (!('param' in pagination)) return
+  const { param, sizeParam } = pagination
+  const at = (key: string) => (isGiven(spotAt(spot, 'paginate', key)) ? spotAt(spot, 'paginate', key) : spot)
+  if (param === '' && !namesCursor(request)) {
+    refuse(scope.mistakes, spotAt(spot, 'paginate', 'param'), {
+      expected: 'the name of a parameter, or {cursor} in the request',
+      found: 'nothing',
+    })
+  }
+  if (param !== '' && param === sizeParam) {
+    refuse(scope.mistakes, at('size'), { expected: 'a parameter of its own', found: `"${param}" again` })
+  }
+}
+
+function namesCursor({ path, query, headers, body }: RequestShape): boolean {
+  const texts = JSON.stringify([path, query, headers, body])
+  return /\{\s*cursor\s*\}/.test(texts.replaceAll(/\{\{|\}\}/g, ''))
+}
+
 export interface CompiledPagination {
   readonly pagination: Pagination
   /** Largest size that the source takes, where it says so. */
@@ -132,7 +175,7 @@ function paginationOf(draft: Exclude<PaginateDraft, 'none'>): Pagination {
   if ('page' in draft)
     return { kind: 'page', param: draft.page, first: draft.first ?? 1, sizeParam, ...numbered(draft) }
   if ('offset' in draft) return { kind: 'offset', param: draft.offset, sizeParam, ...numbered(draft) }
-  if ('cursor' in draft) return { kind: 'cursor', from: draft.cursor, param: draft.param, sizeParam }
+  if ('cursor' in draft) return { kind: 'cursor', from: draft.cursor, param: draft.param ?? '', sizeParam }
   if ('continue' in draft) return { kind: 'continue', from: draft.continue, sizeParam }
   if ('link' in draft) return { kind: 'link', rel: draft.link === true ? 'next' : draft.link, sizeParam }
   return { kind: 'nextUrl', from: draft.nextUrl, sizeParam }

@@ -15,8 +15,10 @@ import {
 } from './compilation.js'
 import { compileColumns, compileReferences, compileTable, type DraftReference } from './compile-columns.js'
 import { compilePrune } from './compile-prune.js'
+import { checkReach } from './compile-reach.js'
 import {
   type CompiledRequest,
+  checkParams,
   compileAnswer,
   compileCounts,
   compilePagination,
@@ -67,6 +69,7 @@ export function compileStream(
   )
   checkBackwards(scope, spot, pagination)
   const asked = compileStreamRequest(scope, spot, { draft, mayUseCursor: pagination.kind === 'cursor' })
+  checkParams(scope, spot, { pagination, request: asked.request })
   const filtered = applyFilters(scope, spot, { draft, changes, request: asked.request })
   const request = { ...asked, request: filtered.request }
   const columns = compileColumns(scope, spot, draft)
@@ -87,6 +90,7 @@ export function compileStream(
   checkDisposition(scope, spot, changes.disposition ?? draft.disposition)
   const dimensions = compileDimensions(scope, spot, { given: draft.dimensions, used })
   const answer = compileAnswer(scope, spotAt(spot, 'answer'), [parts.answer ?? {}, draft.answer ?? {}])
+  checkReach(scope, spot, { answer, pagination, count: counts.rules })
   const stream: Stream = {
     source: scope.name,
     name,

@@ -1,5 +1,6 @@
 // Owns the check of text with holes: every hole names something there is. Expansion is the engine's, at the request.
 
+import { strayDatePart } from '../domain/dates.js'
 import { BackfillError } from '../domain/errors.js'
 import { isJsonObject, type Json } from '../domain/json.js'
 import type { Template } from '../domain/source-model.js'
@@ -107,6 +108,11 @@ function checkDimension(
       expected: 'a dimension of dates, for a format or part',
       found: `"${hole.name}", which is a list`,
     })
+  }
+  const stray = hole.format === null ? null : strayDatePart(hole.format)
+  if (stray !== null) {
+    const expected = 'a date format of YYYY, YY, MMM, MM, M, DD, D and [plain text]'
+    refuse(scope.mistakes, spot, { expected, found: `"${stray}" in "${hole.format}"` })
   }
   return isKnown ? [hole.name] : []
 }

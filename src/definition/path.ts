@@ -24,6 +24,8 @@ export function readPath(text: string): JsonPath | null {
 export function readExtract(text: string): Extract | null {
   const header = /^header\s+([!#$%&'*+.^_`|~0-9A-Za-z-]+)$/i.exec(text)?.[1]
   if (header !== undefined) return { header: header.toLowerCase() }
+  // A mistyped header's name would be a path that is never there.
+  if (/^header\s/i.test(text)) return null
   const path = readPath(text)
   return path === null ? null : { path }
 }

@@ -83,7 +83,14 @@ export const path: z.ZodType<JsonPath, string | (string | number)[]> = z.union(
 const extractExpected = 'a path like meta.total, or "header X-Total"'
 /** A place in an answer, or a header of it. */
 export const extract: z.ZodType<Extract, string | (string | number)[]> = z.union(
-  [readable(extractExpected, readExtract), steps.transform((value): Extract => ({ path: value }))],
+  [
+    readable(extractExpected, readExtract),
+    // Not empty, and no headers: a list of places to look at is not one place.
+    steps
+      .min(1, { error: extractExpected })
+      .refine((value) => !value.some((step) => /^header\s/i.test(String(step))), { error: extractExpected })
+      .transform((value): Extract => ({ path: value })),
+  ],
   { error: extractExpected },
 )
 

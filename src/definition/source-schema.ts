@@ -117,6 +117,7 @@ const answerError = z.union(
   { error: 'a path whose presence is an error, or { path: ok, equals: false, message: error, fate: retry }' },
 )
 
+const delimiter = 'one character, no quote and no line end'
 const answer = z.strictObject(
   {
     format: oneOf(['json', 'ndjson', 'csv']).optional(),
@@ -134,7 +135,10 @@ const answer = z.strictObject(
     csv: z
       .strictObject(
         {
-          delimiter: z.string({ error: 'one character' }).length(1, { error: 'one character' }).optional(),
+          delimiter: z
+            .string({ error: delimiter })
+            .regex(/^[^"\r\n]$/u, { error: delimiter })
+            .optional(),
           header: z.boolean({ error: 'true or false' }).optional(),
           columns: listOf(words('a column name'), 'a list of column names').optional(),
         },
@@ -170,6 +174,7 @@ const numbered = {
     )
     .optional(),
 }
+const relation = 'one link relation like next, or true'
 const paginateExpected =
   'none, or one of { page: … }, { offset: … }, { cursor: …, param: … }, { continue: … }, { link: next }, { next_url: … }'
 const paginate = z.union(
@@ -177,10 +182,12 @@ const paginate = z.union(
     z.literal('none', { error: paginateExpected }),
     z.strictObject({ page: parameter, first: count(0, 1_000_000).optional(), ...numbered }),
     z.strictObject({ offset: parameter, ...numbered }),
-    z.strictObject({ cursor: extract, param: parameter, ...sized }),
+    z.strictObject({ cursor: extract, param: parameter.optional(), ...sized }),
     z.strictObject({ continue: path, ...sized }),
     z.strictObject({
-      link: z.union([words('a link relation'), z.literal(true)], { error: 'a link relation like next, or true' }),
+      link: z.union([words(relation).regex(/^\S+$/, { error: relation }), z.literal(true, { error: relation })], {
+        error: relation,
+      }),
       ...sized,
     }),
     z.strictObject({ nextUrl: extract, ...sized }),

@@ -94,14 +94,23 @@ function addIssues(issues: readonly Issue[], checking: Checking): void {
 function addUnknownKeys(issue: Issue & { readonly code: 'unrecognized_keys' }, checking: Checking): KeyPath[] {
   const { schema, document, mistakes } = checking
   const parent = issue.path as KeyPath
-  const keys = knownKeys(parent.reduce<Place>(placeAt, placeOf(schema)))
+  const place = parent.reduce<Place>(placeAt, placeOf(schema))
+  const siblings = Object.keys(valueIn(document.value, parent) as object)
   return issue.keys.flatMap((key) => {
+    const keys = knownKeys(placeWithout(key, { place, siblings }))
     const meant = nearest(key, keys)
     const guess = meant === null ? '' : ` (did you mean "${document.spell(meant)}")`
     const expected = meant === null && keys.length > 0 ? `one of ${listNames(keys.map(document.spell))}` : 'a known key'
     mistakes.add(document, [...parent, key], { expected, found: `"${key}"${guess}` })
     return meant === null ? [] : [[...parent, meant]]
   })
+}
+
+/** Of several alternatives those that fit the other keys best: of them a key may be unknown that another one has. */
+function placeWithout(key: string, { place, siblings }: { place: Place; siblings: readonly string[] }): Place {
+  const others = place.filter((schema) => !knownKeys([schema]).includes(key))
+  const fits = others.map((schema) => knownKeys([schema]).filter((known) => siblings.includes(known)).length)
+  return others.length === place.length ? place : others.filter((_, at) => fits[at] === Math.max(...fits))
 }
 
 function addIssue(issue: Issue, { document, mistakes }: Checking): void {

@@ -102,6 +102,14 @@ function isoDay(time: number): string {
   return new Date(time).toISOString().slice(0, 10)
 }
 
+/** What of a format is no part of a date and looks like one (`yyyy`, `dd`, `HH`); null where all is well. Other letters stand for themselves. */
+export function strayDatePart(format: string): string | null {
+  const rest = format.replaceAll(dateToken, ' ')
+  return /[ymdhs]+/i.exec(rest)?.[0] ?? null
+}
+
+const dateToken = /\[([^\]]*)\]|YYYY|YY|MMM|MM|M|DD|D/g
+
 function writeDay(date: Date, format: string): string {
   const year = String(date.getUTCFullYear()).padStart(4, '0')
   const month = date.getUTCMonth()
@@ -115,7 +123,7 @@ function writeDay(date: Date, format: string): string {
     DD: String(day).padStart(2, '0'),
     D: String(day),
   }
-  return format.replaceAll(/\[([^\]]*)\]|YYYY|YY|MMM|MM|M|DD|D/g, (token, literal: string | undefined) => {
+  return format.replaceAll(dateToken, (token, literal: string | undefined) => {
     return literal ?? tokens[token] ?? token
   })
 }

@@ -19,7 +19,7 @@ export function requestsOfWalk(stream: Stream, { rows, pageRows }: WalkSize): nu
       return 1
     case 'page':
     case 'offset': {
-      if (pagination.total !== null || (pagination.kind === 'page' && pagination.pages !== null)) return full
+      if (pagination.total !== null || pagination.pages !== null) return full
       const lastIsShort = rows % Math.max(1, pageRows) !== 0
       // Without a total, the walk ends at a page that is short (where that is a sign) or empty.
       return pagination.end.shortPage && lastIsShort ? full : rows === 0 ? 1 : full + 1

@@ -13,6 +13,7 @@ import type { BookingRequest, Budget, Clock, Log, ToldWindow } from '../domain/p
 import type { Fate, Source, Stream } from '../domain/source-model.js'
 import type { Authorised, Credentials } from './credentials.js'
 import { cleanLine, excerptOf, isHtml } from './excerpt.js'
+import { headerText } from './header-text.js'
 import { readLimitHeaders } from './limit-headers.js'
 import { challengeText } from './refusal-text.js'
 import type { WireRequest } from './request.js'
@@ -319,7 +320,7 @@ function hintOf(answer: WireAnswer): string | undefined {
 
 /** Followed within one origin only; who answers elsewhere is not who was asked. */
 function redirect<T>(answer: WireAnswer, request: WireRequest): Outcome<T> {
-  const location = answer.headers.location
+  const location = headerText(answer.headers.location)
   const target = location !== undefined && URL.canParse(location, request.url) ? new URL(location, request.url) : null
   if (target === null) {
     throw new SourceRejected(

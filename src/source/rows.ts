@@ -6,6 +6,7 @@ import { ExactDecimal, isJsonObject, valueAt } from '../domain/json.js'
 import type { SourceCount } from '../domain/ports.js'
 import type { AnswerError, AnswerShape, CountRule, Extract } from '../domain/source-model.js'
 import type { Decoded } from './decode.js'
+import { headerText } from './header-text.js'
 
 /** Where values of an answer are looked up. */
 export interface Reply {
@@ -28,7 +29,7 @@ export function rowsOf(decoded: Decoded, options: RowOptions): Json[] {
       options,
     )
   const rows = valueAt(decoded.root, options.shape.rows)
-  if (!Array.isArray(rows)) throw rowsMissing(rows, options)
+  if (!Array.isArray(rows)) throw rowsMissing(decoded.root, options)
   return shapeRows(rows as readonly Json[], headerOf(decoded.root, options), options)
 }
 
@@ -75,8 +76,19 @@ export function errorInside(
 /** A header (in lower case or not) or a place of the JSON; undefined where it is absent. */
 export function extract(reply: Reply, from: Extract): Json | undefined {
   if ('path' in from) return valueAt(reply.root, from.path)
-  const value = reply.headers[from.header.toLowerCase()]
-  return Array.isArray(value) ? value.join(', ') : value
+  return headerText(reply.headers[from.header.toLowerCase()])
+}
+
+/** A key with dots in it that stands where a path leads to nothing: `@odata.nextLink` was meant as one key, not as two. null: there is none. */
+export function dottedKey(root: Json | undefined, path: JsonPath): string | null {
+  for (const at of path.keys()) {
+    const object = valueAt(root, path.slice(0, at))
+    if (!isJsonObject(object)) return null
+    const keys = path.slice(at).flatMap((_, more) => (more === 0 ? [] : [path.slice(at, at + more + 1).join('.')]))
+    const found = keys.find((key) => Object.hasOwn(object, key))
+    if (found !== undefined) return found
+  }
+  return null
 }
 
 /** A count, a size, a number of pages; null where the value is absent, null, negative or no whole number. */
@@ -130,14 +142,21 @@ function rowOfLine(line: Json, { shape, address }: RowOptions): Json {
   throw new AnswerInvalid('rows_missing', `read ${address} found a line without "${pathText(shape.rows)}"`)
 }
 
-function rowsMissing(found: Json | undefined, { shape, address }: RowOptions): AnswerInvalid {
+function rowsMissing(root: Json | undefined, { shape, address }: RowOptions): AnswerInvalid {
+  const found = valueAt(root, shape.rows)
   const fact =
     found === undefined ? 'nothing' : found === null ? 'null' : isJsonObject(found) ? 'an object' : 'a plain value'
   const place = shape.rows.length === 0 ? 'the answer' : `"${pathText(shape.rows)}"`
+  const dotted = found === undefined ? dottedKey(root, shape.rows) : null
   return new AnswerInvalid('rows_missing', `read ${address} found ${fact} at ${place}, expected a list of rows`, {
-    hint: 'compare the answer with "rows" of the definition',
+    hint: dotted === null ? 'compare the answer with "rows" of the definition' : dottedHint(dotted),
     context: { rows: pathText(shape.rows) },
   })
+}
+
+/** What to write where a key has dots. */
+export function dottedHint(key: string): string {
+  return `"${key}" is one key of the answer: write the path as a list of keys, with ['${key}'] for this one`
 }
 
 function headerOf(root: Json | undefined, options: RowOptions): readonly string[] | null {

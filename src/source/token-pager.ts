@@ -5,12 +5,13 @@ import type { Json } from '../domain/json.js'
 import { isJsonObject, valueAt } from '../domain/json.js'
 import type { Cursor } from '../domain/ports.js'
 import type { Pagination } from '../domain/source-model.js'
+import { headerText } from './header-text.js'
 import { linkByRelation } from './link-header.js'
 import type { PageReply, Pager, PagerOptions } from './pager.js'
 import { sizeParams } from './pager.js'
 import type { Step } from './request.js'
 import { firstStep } from './request.js'
-import { extract, wholeNumber } from './rows.js'
+import { dottedHint, dottedKey, extract, wholeNumber } from './rows.js'
 
 type TokenPagination = Exclude<Pagination, { kind: 'page' | 'offset' }>
 type Scalar = string | number
@@ -23,6 +24,7 @@ export function tokenPager(pagination: TokenPagination, options: PagerOptions): 
     stepAt: (cursor) => (cursor === null ? first : stepAt(cursor, first, { pagination, options })),
     after: (_, reply) => {
       const cursor = reply.isPastEnd ? null : nextCursor(reply, pagination, options)
+      if (cursor === null) refuseDotted(reply, pagination)
       return { cursor, fingerprint: cursor === null ? null : fingerprintOf(cursor) }
     },
     guessAfter: () => null,
@@ -55,13 +57,28 @@ function nextCursor(reply: PageReply, pagination: TokenPagination, options: Page
       return tokenCursor(extract(reply, pagination.from), reply)
     case 'continue':
       return continueCursor(valueAt(reply.root, pagination.from), reply)
-    case 'link': {
-      const header = reply.headers.link
-      return header === undefined ? null : urlCursor(linkByRelation(String(header), pagination.rel), reply, options)
-    }
+    case 'link':
+      return urlCursor(nextLink(reply, pagination.rel), reply, options)
     case 'nextUrl':
       return urlCursor(extract(reply, pagination.from), reply, options)
   }
+}
+
+function nextLink(reply: PageReply, relation: string): string | null {
+  const link = linkByRelation(headerText(reply.headers.link) ?? '', relation)
+  if (link === 'unreadable')
+    throw badAnswer(reply, `a Link header that cannot be read, so that "${relation}" may be in it`)
+  return link?.address ?? null
+}
+
+/** A next step that the definition only misspells must not pass for the end. */
+function refuseDotted(reply: PageReply, pagination: TokenPagination): void {
+  if (!('from' in pagination)) return
+  const { from } = pagination
+  const path = 'path' in from ? from.path : 'header' in from ? [] : from
+  const dotted = valueAt(reply.root, path) === undefined ? dottedKey(reply.root, path) : null
+  if (dotted === null) return
+  throw badAnswer(reply, `nothing at "${path.join('.')}", and a key of that very name`, dottedHint(dotted))
 }
 
 /** Absent, null, false and empty mean the end. */
@@ -122,8 +139,8 @@ function fingerprintOf(cursor: Cursor): string {
   return JSON.stringify(cursor)
 }
 
-function badAnswer(reply: PageReply, fact: string): AnswerInvalid {
-  return new AnswerInvalid('bad_cursor', `read ${reply.address} found ${fact}`)
+function badAnswer(reply: PageReply, fact: string, hint?: string): AnswerInvalid {
+  return new AnswerInvalid('bad_cursor', `read ${reply.address} found ${fact}`, hint === undefined ? {} : { hint })
 }
 
 function badCursor(kind: TokenPagination['kind']): InvariantError {

@@ -264,12 +264,23 @@ function readCount(answer: WireAnswer, rule: CountRule, reading: Reading): Sourc
 }
 
 /** @throws the error that the definition sees in an answer with a good status. */
-function refuseErrorInside({ root }: Decoded, { stream, address, clean }: Reading): void {
-  const found = errorInside(root, stream.answer.errors)
+function refuseErrorInside({ root, lines }: Decoded, { stream, address, clean }: Reading): void {
+  const { errors } = stream.answer
+  if (errors.length === 0) return
+  // Where each line is an answer of its own, any of them may be the error.
+  const found = errorInside(root, errors) ?? firstError(lines ?? [], errors)
   if (found === null) return
   const message = `read ${address} found an error inside a good answer: "${cleanLine(clean(found.message))}"`
   const error: BackfillError = answerError(found.rule.fate, message)
   throw error
+}
+
+function firstError(lines: readonly Json[], errors: AnswerShape['errors']): ReturnType<typeof errorInside> {
+  for (const line of lines) {
+    const found = errorInside(line, errors)
+    if (found !== null) return found
+  }
+  return null
 }
 
 function readPastEnd(answer: WireAnswer, reading: PageReading): PageReply | null {

@@ -154,9 +154,9 @@ describe('defaults', () => {
   })
 
   it("count by the pagination's total", () => {
-    expect(compileStreamYaml(small(', paginate: { page: p, total: meta.total }')).count).toEqual([
-      { request: null, from: { path: ['meta', 'total'] }, exactBelow: null },
-    ])
+    expect(
+      compileStreamYaml(small(', answer: { rows: data }, paginate: { page: p, total: meta.total }')).count,
+    ).toEqual([{ request: null, from: { path: ['meta', 'total'] }, exactBelow: null }])
   })
 })
 

@@ -53,7 +53,7 @@ streams:
 
   it('is told which place of an answer, and which dimension, "expect" does not know', () => {
     const { lines } = compileYaml(
-      base.replace('    key: id', "    answer: { expect: { 'a..b': '1', site: '{town}' } }\n    key: id"),
+      base.replace('    key: id', "    answer: { rows: data, expect: { 'a..b': '1', site: '{town}' } }\n    key: id"),
     )
     expect(lines).toEqual([
       'sources/acme.yaml:6  streams.users.answer.expect.site  expected a dimension, found "town"',

@@ -32,6 +32,7 @@ const cases: [string, Pagination, number, number][] = [
   ['page numbers until a short page', { ...page, end: { shortPage: true, errors: [] } }, 250, 3],
   ['page numbers until a short page, last one full', { ...page, end: { shortPage: true, errors: [] } }, 300, 4],
   ['page numbers over nothing', page, 0, 1],
+  ['an offset with a number of pages', { ...page, kind: 'offset', pages: { path: ['pages'] } }, 300, 3],
   ['no pages', { kind: 'none' }, 300, 1],
 ]
 
