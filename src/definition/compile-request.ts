@@ -1,5 +1,5 @@
 // Owns how a request, an answer, a count and a pagination as written become those of the source model.
-import type { AnswerShape, CountRule, Pagination, RequestShape } from '../domain/source-model.js'
+import type { AnswerShape, CountRule, EndError, Pagination, RequestShape } from '../domain/source-model.js'
 import { isGiven, refuse, type SourceScope, type Spot, spotAt } from './compilation.js'
 import { checkBody, checkTemplate, checkTemplates } from './compile-templates.js'
 import { readExtract } from './path.js'
@@ -175,20 +175,32 @@ function paginationOf(draft: Exclude<PaginateDraft, 'none'>): Pagination {
   if ('page' in draft)
     return { kind: 'page', param: draft.page, first: draft.first ?? 1, sizeParam, ...numbered(draft) }
   if ('offset' in draft) return { kind: 'offset', param: draft.offset, sizeParam, ...numbered(draft) }
-  if ('cursor' in draft) return { kind: 'cursor', from: draft.cursor, param: draft.param ?? '', sizeParam }
-  if ('continue' in draft) return { kind: 'continue', from: draft.continue, sizeParam }
-  if ('link' in draft) return { kind: 'link', rel: draft.link === true ? 'next' : draft.link, sizeParam }
-  return { kind: 'nextUrl', from: draft.nextUrl, sizeParam }
+  // Left out where a definition has none, so that walks of older versions go on.
+  const own = { sizeParam, ...(draft.end === undefined ? {} : { end: followedEnd(draft.end) }) }
+  if ('cursor' in draft) return { kind: 'cursor', from: draft.cursor, param: draft.param ?? '', ...own }
+  if ('continue' in draft) return { kind: 'continue', from: draft.continue, ...own }
+  if ('link' in draft) return { kind: 'link', rel: draft.link === true ? 'next' : draft.link, ...own }
+  return { kind: 'nextUrl', from: draft.nextUrl, ...own }
+}
+
+type FollowedDraft = Extract<PaginateDraft, { readonly continue: unknown }>
+
+function followedEnd({ emptyPage, errors }: NonNullable<FollowedDraft['end']>) {
+  return { emptyPage: emptyPage ?? false, errors: endErrors(errors) }
+}
+
+function endErrors(drafts: NonNullable<NumberedDraft['end']>['errors']): readonly EndError[] {
+  return (drafts ?? []).map((error) => {
+    const rule = { path: undefined, equals: undefined, ...error }
+    return { status: rule.status, path: rule.path ?? null, equals: rule.equals ?? null }
+  })
 }
 
 type NumberedDraft = Extract<PaginateDraft, { readonly page: string } | { readonly offset: string }>
 type Numbered = Omit<Extract<Pagination, { kind: 'offset' }>, 'kind' | 'param' | 'sizeParam'>
 
 function numbered(draft: NumberedDraft): Numbered {
-  const errors = (draft.end?.errors ?? []).map((error) => {
-    const rule = { path: undefined, equals: undefined, ...error }
-    return { status: rule.status, path: rule.path ?? null, equals: rule.equals ?? null }
-  })
+  const errors = endErrors(draft.end?.errors)
   return {
     total: draft.total ?? null,
     ...(draft.backwards === undefined ? {} : { backwards: { by: draft.backwards } }),

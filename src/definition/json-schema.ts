@@ -19,7 +19,15 @@ export function workspaceJsonSchema(): JsonSchema {
 }
 
 function published(schema: z.ZodType, title: string, required: readonly string[]): JsonSchema {
-  const { $schema, ...rest } = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any', reused: 'ref' })
+  const { $schema, ...rest } = z.toJSONSchema(schema, {
+    io: 'input',
+    unrepresentable: 'any',
+    reused: 'ref',
+    // Without a word it would be anything, and with it every value that may be a number.
+    override: ({ zodSchema, jsonSchema }) => {
+      if (zodSchema._zod.def.type === 'bigint') jsonSchema.type = 'integer'
+    },
+  })
   return { $schema, title, ...(snakeProperties(rest) as JsonSchema), ...(required.length > 0 ? { required } : {}) }
 }
 

@@ -150,14 +150,26 @@ const answer = z.strictObject(
 )
 
 const parameter = words('the name of a parameter')
+const endExpected = 'a status like 404 (or 204, no content), or { status: 400, path: code, equals: past_end }'
+const endStatus = z.union([z.literal(204, { error: endExpected }), count(400, 599)], { error: endExpected })
 const endError = z.union(
   [
-    count(400, 599).transform((status) => ({ status })),
-    z.strictObject({ status: count(400, 599), path: path.optional(), equals: json.optional() }),
+    endStatus.transform((status) => ({ status })),
+    z.strictObject({ status: endStatus, path: path.optional(), equals: json.optional() }),
   ],
-  { error: 'a status like 404, or { status: 400, path: code, equals: past_end }' },
+  { error: endExpected },
 )
 const sized = { size: parameter.optional(), max: count(1, 1_000_000).optional() }
+const endErrors = listOf(endError, 'a list of errors that mean "past the end"').optional()
+const followed = {
+  ...sized,
+  end: z
+    .strictObject(
+      { emptyPage: z.boolean({ error: 'true or false' }).optional(), errors: endErrors },
+      { error: '{ empty_page: true, errors: [404] }' },
+    )
+    .optional(),
+}
 const numbered = {
   ...sized,
   total: extract.optional(),
@@ -168,7 +180,7 @@ const numbered = {
     .strictObject(
       {
         shortPage: z.boolean({ error: 'true or false' }).optional(),
-        errors: listOf(endError, 'a list of errors that mean "past the end"').optional(),
+        errors: endErrors,
       },
       { error: '{ short_page: false, errors: [404] }' },
     )
@@ -182,15 +194,15 @@ const paginate = z.union(
     z.literal('none', { error: paginateExpected }),
     z.strictObject({ page: parameter, first: count(0, 1_000_000).optional(), ...numbered }),
     z.strictObject({ offset: parameter, ...numbered }),
-    z.strictObject({ cursor: extract, param: parameter.optional(), ...sized }),
-    z.strictObject({ continue: path, ...sized }),
+    z.strictObject({ cursor: extract, param: parameter.optional(), ...followed }),
+    z.strictObject({ continue: path, ...followed }),
     z.strictObject({
       link: z.union([words(relation).regex(/^\S+$/, { error: relation }), z.literal(true, { error: relation })], {
         error: relation,
       }),
-      ...sized,
+      ...followed,
     }),
-    z.strictObject({ nextUrl: extract, ...sized }),
+    z.strictObject({ nextUrl: extract, ...followed }),
   ],
   { error: paginateExpected },
 )

@@ -28,6 +28,6 @@ export function requestsOfWalk(stream: Stream, { rows, pageRows }: WalkSize): nu
     case 'continue':
     case 'link':
     case 'nextUrl':
-      return full
+      return pagination.end?.emptyPage === true && rows > 0 ? full + 1 : full
   }
 }

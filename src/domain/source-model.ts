@@ -194,13 +194,13 @@ export type Pagination =
   | { readonly kind: 'none' }
   | ({ readonly kind: 'page'; readonly param: string; readonly first: number } & Numbered)
   | ({ readonly kind: 'offset'; readonly param: string } & Numbered)
-  | ({ readonly kind: 'cursor'; readonly from: Extract; readonly param: string } & Sized)
+  | ({ readonly kind: 'cursor'; readonly from: Extract; readonly param: string } & Followed)
   /** An object of several parameters, each put into the next request; absent or null means the end. */
-  | ({ readonly kind: 'continue'; readonly from: JsonPath } & Sized)
+  | ({ readonly kind: 'continue'; readonly from: JsonPath } & Followed)
   /** RFC 8288 `Link`; relative addresses are resolved. No such link means the end. */
-  | ({ readonly kind: 'link'; readonly rel: string } & Sized)
+  | ({ readonly kind: 'link'; readonly rel: string } & Followed)
   /** A field with the next address, absolute or relative; absent, null or empty means the end. */
-  | ({ readonly kind: 'nextUrl'; readonly from: Extract } & Sized)
+  | ({ readonly kind: 'nextUrl'; readonly from: Extract } & Followed)
 
 interface Sized {
   /** Parameter for the page size; null: none is sent. The size itself is `settings.pageSize`. */
@@ -219,6 +219,14 @@ interface Numbered extends Sized {
     /** True: fewer rows than the page size (the used one where known, else the one asked for) is the end. */
     readonly shortPage: boolean
     /** Errors that mean "past the end", never on the first page. */
+    readonly errors: readonly EndError[]
+  }
+}
+interface Followed extends Sized {
+  /** Signs of the end beside a missing next step; absent: none. */
+  readonly end?: {
+    /** A page without rows is the end, though it names a next step. */
+    readonly emptyPage: boolean
     readonly errors: readonly EndError[]
   }
 }

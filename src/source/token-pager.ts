@@ -19,13 +19,21 @@ type Scalar = string | number
 /** A pager that follows what the answers say. */
 export function tokenPager(pagination: TokenPagination, options: PagerOptions): Pager {
   const { stream } = options
+  const end = pagination.kind === 'none' ? undefined : pagination.end
   const first: Step = pagination.kind === 'none' ? firstStep : { ...firstStep, params: sizeParams(pagination, stream) }
   return {
     stepAt: (cursor) => (cursor === null ? first : stepAt(cursor, first, { pagination, options })),
     after: (_, reply) => {
-      const cursor = reply.isPastEnd ? null : nextCursor(reply, pagination, options)
-      if (cursor === null) refuseDotted(reply, pagination)
-      return { cursor, fingerprint: cursor === null ? null : fingerprintOf(cursor) }
+      if (reply.isPastEnd || (end?.emptyPage === true && reply.rows.length === 0))
+        return { cursor: null, fingerprint: null }
+      const cursor = nextCursor(reply, pagination, options)
+      if (cursor === null) {
+        refuseDotted(reply, pagination)
+        return { cursor, fingerprint: null }
+      }
+      // A source that goes on until a page is empty may name the same step each time and still go on: then the page itself must not repeat.
+      const page = end?.emptyPage === true ? reply.hashBody() : ''
+      return { cursor, fingerprint: `${fingerprintOf(cursor)}${page}` }
     },
     guessAfter: () => null,
   }

@@ -81,7 +81,9 @@ export function createVisit(start: PartitionStart, options: VisitOptions): Visit
         askedAt: options.dependencies.clock.now(),
       }
       const readers = {
-        read: (answer: WireAnswer) => readPage(answer, reading),
+        // No content is no error, and may be all that an empty first page says.
+        read: (answer: WireAnswer) =>
+          (answer.status === 204 ? readPastEnd(answer, reading) : null) ?? readPage(answer, reading),
         readError: (answer: WireAnswer) => (asking.isFirst ? null : readPastEnd(answer, reading)),
       }
       const caller = { ...callerOf(asking, readers), surfaces: step.surfaces ?? [] }
@@ -285,8 +287,8 @@ function firstError(lines: readonly Json[], errors: AnswerShape['errors']): Retu
 
 function readPastEnd(answer: WireAnswer, reading: PageReading): PageReply | null {
   const { pagination } = reading.stream
-  if (pagination.kind !== 'page' && pagination.kind !== 'offset') return null
-  const rules = pagination.end.errors.filter((rule) => rule.status === answer.status)
+  if (pagination.kind === 'none') return null
+  const rules = (pagination.end?.errors ?? []).filter((rule) => rule.status === answer.status)
   if (rules.length === 0) return null
   const root = tryJson(answer.body)
   if (!rules.some((rule) => isEndError(rule, root))) return null

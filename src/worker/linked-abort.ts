@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events'
+
 /** A stop of one's own that a larger one includes. `AbortSignal.any` would do, but on Node 20 its signals outlive their use as long as the larger one does. */
 export interface LinkedAbort {
   readonly signal: AbortSignal
@@ -13,7 +15,11 @@ export function linkAbort(parent: AbortSignal): LinkedAbort {
     own.abort(parent.reason)
   }
   if (parent.aborted) follow()
-  else parent.addEventListener('abort', follow, { once: true })
+  else {
+    // As many tasks as are at work listen to one run; Node takes more than ten for a leak and says so on standard error, which cron mails.
+    setMaxListeners(0, parent)
+    parent.addEventListener('abort', follow, { once: true })
+  }
   return {
     signal: own.signal,
     abort: (reason) => {

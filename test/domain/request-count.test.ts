@@ -31,6 +31,12 @@ const cases: [string, Pagination, number, number][] = [
   ['page numbers until an empty page, last one short', page, 250, 4],
   ['page numbers until a short page', { ...page, end: { shortPage: true, errors: [] } }, 250, 3],
   ['page numbers until a short page, last one full', { ...page, end: { shortPage: true, errors: [] } }, 300, 4],
+  [
+    'a cursor until an empty page',
+    { kind: 'cursor', from: { path: ['next'] }, param: 'c', sizeParam: null, end: { emptyPage: true, errors: [] } },
+    250,
+    4,
+  ],
   ['page numbers over nothing', page, 0, 1],
   ['an offset with a number of pages', { ...page, kind: 'offset', pages: { path: ['pages'] } }, 300, 3],
   ['no pages', { kind: 'none' }, 300, 1],
