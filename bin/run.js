@@ -19,13 +19,22 @@ async function start() {
   /** @type {typeof import('@oclif/core')} */
   const { flush, handle, Plugin, run } = require('@oclif/core')
   try {
-    await run(process.argv.slice(2), hasFreshManifest() ? await knownCommands(Plugin) : { root })
+    await run(words(process.argv.slice(2)), hasFreshManifest() ? await knownCommands(Plugin) : { root })
     await flush()
   } catch (error) {
     const word = unknownCommand(error)
     if (word === null) await handle(/** @type {Error} */ (error))
     else await refuseCommand(word)
   }
+}
+
+/**
+ * `help`, `help seed`: as other programs have it.
+ * @param {string[]} typed
+ */
+function words(typed) {
+  const [first, ...rest] = typed
+  return first === 'help' ? [...rest, '--help'] : typed
 }
 
 /**

@@ -7,9 +7,14 @@ export default class Retry extends WorkspaceCommand {
   static override summary = 'put dead tasks back, or held rows, or dismiss dead tasks'
   static override description =
     'a task keeps its id and goes on where its walk stands. one of --task, --code and --all must be typed; streams and dimensions narrow it.\nwith --held, rows that were set aside are put through the definition as it is today, without a request to the source: --code, streams and dimensions choose among them. exit 3 where one is still held and does not wait for its parent.\nwith --dismiss dead tasks are cancelled instead: they count as wrong no more, and are never tried again.'
+  // Written out: what goes with what is lost in the generated line.
+  static override usage = [
+    '<%= command.id %> [SOURCE[.STREAM]...] (--task N... | --code CODE... | --all) [--agree | --dismiss [--note TEXT]] [--partition name=value...] [--workspace DIR] [--json]',
+    '<%= command.id %> [SOURCE[.STREAM]...] --held [--code CODE...] [--partition name=value...] [--workspace DIR] [--json]',
+  ]
   static override examples = [
     '<%= config.bin %> <%= command.id %> --task 17',
-    '<%= config.bin %> <%= command.id %> acme.users --code not_found',
+    '<%= config.bin %> <%= command.id %> acme.users --code http_404',
     '<%= config.bin %> <%= command.id %> --all',
     '<%= config.bin %> <%= command.id %> --task 17 --agree',
     '<%= config.bin %> <%= command.id %> --dismiss --task 17 --note "closed in 2019"',

@@ -7,6 +7,11 @@ export default class Seed extends WorkspaceCommand {
   static override summary = 'turn a source into tasks in queue.db'
   static override description =
     'makes one task for each partition that has none; run it again whenever you like: what is done or open is left alone and said so. A stream that follows another is only told to: the worker makes its tasks as rows come or change.'
+  // Written out: what goes with what is lost in the generated line.
+  static override usage = [
+    '<%= command.id %> [SOURCE[.STREAM]...] [--workspace DIR] [--json] [--partition name=value...] [--dry-run [--max-requests N]] [--page-size ROWS] [--from-file FILE] [--force] [--order newest|oldest] [--priority N]',
+    '<%= command.id %> --from-ledger [SOURCE[.STREAM]...] [--workspace DIR] [--json] [--dry-run] [--adopt]',
+  ]
   static override examples = [
     '<%= config.bin %> <%= command.id %> acme',
     '<%= config.bin %> <%= command.id %> acme.users --dry-run',

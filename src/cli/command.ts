@@ -11,6 +11,9 @@ import { complainOf, drain, failureDocument, forgiveClosedPipes, sayJson } from 
 import { listenForSignals, type Stop } from './signals.js'
 
 export abstract class BackfillCommand extends Command {
+  /** Names of the flags beside the command's own: the workspace's dimensions. */
+  #more: readonly string[] = []
+
   static override baseFlags = { workspace: workspaceFlag, json: jsonFlag, 'batch-size': batchSizeFlag }
 
   /** The command's work. Answers its exit code; throws for everything that ends it early. */
@@ -44,7 +47,7 @@ export abstract class BackfillCommand extends Command {
     const typed = /^nonexistent flags?: (?:--)?([\w-]+)/.exec(failure.message)?.[1]
     if (typed === undefined || failure.code !== 'usage') return failure
     const { flags, baseFlags } = this.ctor
-    const guess = nearest(typed, Object.keys({ ...baseFlags, ...flags }))
+    const guess = nearest(typed, [...Object.keys({ ...baseFlags, ...flags }), ...this.#more])
     return guess === null ? failure : { ...failure, message: `${failure.message} (did you mean "--${guess}")` }
   }
 
@@ -66,6 +69,7 @@ export abstract class BackfillCommand extends Command {
   /** The command's flags, and `more`: those of the workspace's dimensions, by name. */
   protected async readFlags<C extends typeof BackfillCommand>(command: C, more: object = {}): Promise<ReadFlags<C>> {
     const { flags, baseFlags, args, strict } = command
+    this.#more = Object.keys(more)
     const read = await this.parse({ flags: { ...flags, ...more }, baseFlags, args, strict })
     return read as unknown as ReadFlags<C>
   }

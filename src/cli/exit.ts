@@ -12,6 +12,7 @@ import {
   TerminalError,
   TransientError,
 } from '../domain/errors.js'
+import { usageText } from './usage-text.js'
 
 export const exitCodes = { done: 0, bug: 1, usage: 2, attention: 3, temporary: 75 } as const
 
@@ -57,13 +58,7 @@ function usageFailure(error: unknown): Failure | null {
   if (!(error instanceof Error) || !('oclif' in error) || !('parse' in error || error.constructor.name === 'CLIError'))
     return null
   const lines = error.message.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('See more help'))
-  const message = lowerFirst(
-    lines
-      .map((line) => line.trim())
-      .join(': ')
-      .replace(/\.$/, '')
-      .replaceAll('::', ':'),
-  )
+  const message = usageText(lines)
   return {
     exitCode: exitCodes.usage,
     code: 'usage',
@@ -117,10 +112,6 @@ function bug(error: unknown): Failure {
   const message = error instanceof Error ? error.message : String(error)
   const stack = error instanceof Error ? (error.stack ?? null) : null
   return { exitCode: exitCodes.bug, code: 'bug', message, hint: null, problems: [], stack }
-}
-
-function lowerFirst(text: string): string {
-  return text.charAt(0).toLowerCase() + text.slice(1)
 }
 
 /** `file:line: at "path" expected …, found …`. */

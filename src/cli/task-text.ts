@@ -7,9 +7,27 @@ import { clean, plural } from './text.js'
 import { clockText } from './zone.js'
 
 /** `oakland.ca minutes is running since 14:02, task 17, 3,200 rows so far`. */
-export function openTaskText(task: Task, now: number, stream?: Pick<Stream, 'dimensions'>): string {
+export function openTaskText(
+  task: Task,
+  now: number,
+  {
+    stream,
+    isNamed = false,
+  }: { readonly stream?: Pick<Stream, 'dimensions'> | undefined; readonly isNamed?: boolean } = {},
+): string {
+  const label = isNamed ? fullLabelOf(task, stream) : labelOf(task, stream)
   const rows = task.totals.received > 0 ? `, ${plural(task.totals.received, 'row')} so far` : ''
-  return `${labelOf(task, stream)} ${stateClause(task, now)}, task ${task.number}${rows}`
+  return `${label} ${stateClause(task, now)}, task ${task.number}${rows}`
+}
+
+/** `city.pages oakland.ca minutes`: where tasks of several streams stand side by side, or nothing else names the stream. */
+export function fullLabelOf(
+  task: Pick<Task, 'source' | 'stream' | 'partition'>,
+  stream?: Pick<Stream, 'dimensions'>,
+): string {
+  const name = `${task.source}.${task.stream}`
+  const label = labelOf(task, stream)
+  return label === name || label.startsWith(`${name} `) ? label : `${name} ${label}`
 }
 
 /** `oakland.ca minutes`; for a stream without dimensions its name. */

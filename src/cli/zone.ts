@@ -32,6 +32,11 @@ export function fullTime(at: number): string {
   return `${dayOf(at)} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`
 }
 
+/** A sentence that names instants in UTC (as reasons are kept) with those of this zone's clock in their place. */
+export function localTimes(text: string, now: number): string {
+  return text.replace(/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, (instant) => clockText(Date.parse(instant), now))
+}
+
 /** `2026-03-09T01:31:07.000Z`, or null: instants in `--json`. */
 export function utc(at: number | null): string | null {
   return at === null ? null : new Date(at).toISOString()

@@ -88,7 +88,10 @@ function mediaType(answer: WireAnswer): string {
 function disguised(answer: WireAnswer, { shape, address, clean }: DecodeOptions): SourceUnavailable {
   const code = shape.format === 'csv' ? 'not_csv' : 'not_json'
   const type = mediaType(answer) || 'no content type'
-  const fact = `status ${answer.status} with ${type} where ${shape.format} was expected: "${excerptOf(answer.body, clean)}"`
+  const found = ownTypes[shape.format].test(type)
+    ? `HTML that calls itself ${type}`
+    : `${type} where ${shape.format} was expected`
+  const fact = `status ${answer.status} with ${found}: "${excerptOf(answer.body, clean)}"`
   return new SourceUnavailable(code, `fetch ${address} found ${fact}`, {
     hint: 'something stands in front of the source (a challenge, a proxy, maintenance): open the address, check the user agent',
     context: { status: answer.status, content_type: type },

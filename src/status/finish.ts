@@ -2,6 +2,7 @@
  * When the open tasks will be done: open tasks × mean requests of a done one, through the budget that binds them. Pure. An estimate that says "unknown"
  * where there is nothing to estimate from, because a wrong hour is worse than none.
  */
+import { type ControlGate, controlLabel, gateOpensAt } from '../domain/controls.js'
 import { timeForRequests } from '../domain/estimate.js'
 import type { BudgetState, StreamCounts } from '../domain/ports.js'
 import type { BudgetRules } from '../domain/source-model.js'
@@ -72,9 +73,22 @@ function notBefore(at: number, open: readonly StreamWork[]): number {
 }
 
 /** What may be at work only from some moment on ends that much later, at least. */
-export function notBeforeHours(finish: Finish, { now, opensAt }: { now: number; opensAt: number | null }): Finish {
+function notBeforeHours(finish: Finish, { now, opensAt }: { now: number; opensAt: number | null }): Finish {
   if (finish.kind !== 'at' || opensAt === null || opensAt <= now) return finish
   return { ...finish, at: Math.max(finish.at, opensAt + Math.max(0, finish.at - now)) }
+}
+
+/** What is paused, parked or outside of its hours ends that much after it opens, too; what only a person resumes has no end to be known. */
+export function notBeforeGates(
+  finish: Finish,
+  { now, gates, opensAt }: { now: number; gates: readonly ControlGate[]; opensAt: number | null },
+): Finish {
+  if (finish.kind === 'nothing open') return finish
+  for (const gate of gates)
+    if (gate.kind === 'paused' && gate.pause.until === null)
+      return { kind: 'unknown', why: `it waits for "backfill resume ${controlLabel(gate.pause)}"` }
+  const times = gates.map((gate) => gateOpensAt(gate) ?? 0)
+  return notBeforeHours(finish, { now, opensAt: Math.max(opensAt ?? 0, ...times) })
 }
 
 /** The latest of several; unknown as soon as one of them is. */

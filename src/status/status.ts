@@ -2,12 +2,12 @@
  * What is happening, and when it ends. Reads queue.db only, through counters that are kept up to date, so that a million tasks cost no more than ten.
  * Must not know Postgres, HTTP or a terminal. Writes nothing: it may run beside a worker and in another user's workspace.
  */
-import type { ControlState } from '../domain/controls.js'
+import { type ControlState, gateOf } from '../domain/controls.js'
 import type { HeldNote } from '../domain/held.js'
 import { isWithinHours, nextOpening } from '../domain/hours.js'
 import type { Dismissals, StreamCounts } from '../domain/ports.js'
 import { noTotals, type Task } from '../domain/task.js'
-import { finishOf, latest, notBeforeHours, requestsOwed, type StreamWork } from './finish.js'
+import { finishOf, latest, notBeforeGates, requestsOwed, type StreamWork } from './finish.js'
 import { freshnessOf } from './freshness.js'
 import { refusingOf, retryingOf } from './setbacks.js'
 import type { BudgetStatus, Finish, Freshness, StatusDeps, StatusReport, StatusRequest, StreamStatus } from './types.js'
@@ -27,9 +27,11 @@ export async function status(request: StatusRequest, deps: StatusDeps): Promise<
   const budgets = await budgetsOf(request, deps, works)
   const heldNote = await deps.queue.heldNote()
   const freshness = await freshnessOf(request.streams, deps)
-  const streams = counts.map((one) => streamStatus(one, { request, works, budgets, heldNote, freshness, now }))
+  const state = await deps.controls.read()
+  const sight = { request, works, budgets, controls: state, now }
+  const streams = counts.map((one) => streamStatus(one, { ...sight, heldNote, freshness }))
   const worker = sightWorker(runs, now, deps.isAlive)
-  const controls = controlsIn(request, await deps.controls.read())
+  const controls = controlsIn(request, state)
   const names = new Set(request.streams.map(({ source }) => source.name))
   const secretEnds = (deps.secretEnds?.() ?? []).filter(({ source }) => names.has(source))
   const findings = { now, streams, budgets, runs, worker, controls, secretEnds }
@@ -43,7 +45,7 @@ export async function status(request: StatusRequest, deps: StatusDeps): Promise<
     refusing: await refusingOf(budgets, deps),
     worker,
     streams,
-    finish: finishOfAll({ request, works, budgets, now }),
+    finish: finishOfAll(sight),
     running,
     dead: await deps.queue.tasks({ ...taskFilter(request), states: ['dead'], limit: request.deadLimit }),
     deadCount: streams.reduce((total, stream) => total + stream.counts.dead, 0),
@@ -127,6 +129,7 @@ interface Sight {
   readonly request: StatusRequest
   readonly works: ReadonlyMap<string, StreamWork>
   readonly budgets: readonly BudgetStatus[]
+  readonly controls: ControlState
   readonly now: number
 }
 
@@ -148,7 +151,7 @@ function streamStatus(
     counts,
     successRate: ended === 0 ? null : counts.done / ended,
     requestsPerTask: work?.requestsPerTask ?? null,
-    finish: notBeforeHours(finish, { now: sight.now, opensAt }),
+    finish: notBeforeGates(finish, { now: sight.now, opensAt, gates: [gateOf(sight.controls, counts, sight.now)] }),
     opensAt,
     freshness: sight.freshness.get(nameOf(counts)) ?? null,
     held: heldOf(counts, sight.heldNote),
@@ -171,17 +174,17 @@ function heldOf(stream: Pick<StreamCounts, 'source' | 'stream'>, note: HeldNote 
 }
 
 /** Streams that share a budget share its time, so they are asked about together. */
-function finishOfAll({ request, works, budgets, now }: Sight): Finish {
+function finishOfAll(sight: Sight): Finish {
+  const { request, works, budgets, now } = sight
   const shared = budgets.map((budget) => {
     const names = request.streams.filter(({ source }) => budget.sources.includes(source.name))
     const own = names.flatMap(({ stream }) => works.get(nameOf({ source: stream.source, stream: stream.name })) ?? [])
     return finishOf({ works: own, budget, now })
   })
   const whole = latest(shared)
-  const opensAt = [...works.values()]
-    .filter(({ counts }) => counts.ready + counts.leased > 0)
-    .map(({ counts }) => opensAtOf(counts, { request, works, budgets, now }))
-  return notBeforeHours(whole, { now, opensAt: Math.max(...opensAt.map((at) => at ?? now), now) })
+  const open = [...works.values()].map(({ counts }) => counts).filter(({ ready, leased }) => ready + leased > 0)
+  const opensAt = Math.max(...open.map((counts) => opensAtOf(counts, sight) ?? now), now)
+  return notBeforeGates(whole, { now, opensAt, gates: open.map((counts) => gateOf(sight.controls, counts, now)) })
 }
 
 /** Of a selection, what concerns it. */

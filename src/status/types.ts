@@ -158,7 +158,10 @@ export interface Freshness {
 export type Finish =
   | { readonly kind: 'nothing open' }
   | { readonly kind: 'at'; readonly at: number; readonly requests: number }
-  | { readonly kind: 'unknown'; readonly why: 'no task is done yet' | 'not configured' }
+  | {
+      readonly kind: 'unknown'
+      readonly why: 'no task is done yet' | 'not configured' | `it waits for "backfill resume ${string}"`
+    }
 
 export interface BudgetStatus {
   readonly key: string

@@ -22,10 +22,33 @@ export function judge(evidence: Evidence): Judgement {
   const { task, expected, actual } = evidence
   if (task !== null && isOpen(task)) return owed(task, expected, actual.rows)
   if (actual.rows === null) return unproven('the table has no column for a dimension, so its rows cannot be told apart')
-  if (expected === null) return unproven(`the source gives no count; the table has ${rows(actual.rows)}`)
+  if (expected?.trust !== 'exact' && hasLostAll(evidence)) return lostAll(actual)
+  if (expected === null) return withoutCount(actual, actual.rows)
   if (expected.trust === 'at least') return judgeLowerBound(expected, actual.rows)
   if (expected.value === actual.rows) return { verdict: 'equal', sentence: `${rows(actual.rows)} on both sides` }
   return judgeDifference(evidence, expected, actual.rows)
+}
+
+/**
+ * Whether everything is gone that the last walk put there: a source without a count does not tell, the walk does. That some rows are fewer proves nothing: a key
+ * that came twice counts twice in a walk, and a row may have moved to another partition where a dimension is no part of its key.
+ */
+function hasLostAll({ selected, actual }: Evidence): boolean {
+  const { key, columns, dimensions } = selected.stream
+  const ofKey = (columns ?? []).flatMap(({ name, dimension }) => (key.includes(name) ? [dimension] : []))
+  const isWhole = dimensions.every((name) => ofKey.includes(name))
+  return isWhole && actual.rows === 0 && actual.held === 0 && (actual.lastWalk?.distinct ?? 0) > 0
+}
+
+function lostAll({ lastWalk }: PartitionActual): Judgement {
+  const sides = `the last walk brought ${rows(lastWalk?.distinct ?? 0)}, the table has none of them`
+  return { verdict: 'discrepancy', sentence: `${sides}: run "backfill seed --force" for it` }
+}
+
+function withoutCount({ lastWalk }: PartitionActual, stored: number): Judgement {
+  const brought =
+    lastWalk !== null && lastWalk.distinct > stored ? `, its last walk brought ${count(lastWalk.distinct)}` : ''
+  return unproven(`the source gives no count; the table has ${rows(stored)}${brought}`)
 }
 
 function judgeLowerBound(expected: SourceCount, actual: number): Judgement {

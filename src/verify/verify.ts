@@ -205,9 +205,8 @@ async function explain(
   const isFewer = actual.rows < expected.value
   const changedSince = freshTo - stream.incremental.overlapMs
   const asked = isFewer
-    ? await deps.client.count({ ...questionOf({ selected, partition, request }), changedSince })
+    ? await deps.client.count({ ...questionOf({ selected, partition, request, budget }), changedSince })
     : null
-  budget.requests += asked?.requests ?? 0
   return explainChanges({
     expected: expected.value,
     stored: actual.rows,
@@ -216,7 +215,7 @@ async function explain(
   })
 }
 
-function questionOf({ selected, partition, request }: Pick<PartitionContext, 'selected' | 'partition' | 'request'>) {
+function questionOf({ selected, partition, request, budget }: Omit<PartitionContext, 'task'>) {
   return {
     ...selected,
     partition,
@@ -225,13 +224,15 @@ function questionOf({ selected, partition, request }: Pick<PartitionContext, 'se
     maxWaitMs: patienceMs,
     readsAhead: false,
     signal: request.signal,
-    onRequest: () => undefined,
+    // Also those of a question that failed: they were sent, and counted by the source.
+    onRequest: () => {
+      budget.requests += 1
+    },
   }
 }
 
 async function look({ selected, partition, request, budget }: PartitionContext, deps: VerifyDeps): Promise<Found> {
-  const { count, requests } = await deps.client.count(questionOf({ selected, partition, request }))
-  budget.requests += requests
+  const { count } = await deps.client.count(questionOf({ selected, partition, request, budget }))
   return { expected: count, actual: await deps.destination.actual(selected.stream, partition) }
 }
 

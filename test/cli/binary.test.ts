@@ -68,6 +68,14 @@ describe('the program', () => {
     )
   })
 
+  test('-h and help are help, of all commands and of one', async () => {
+    const help = await run('--help')
+    expect(await run('-h')).toEqual(help)
+    expect(await run('help')).toEqual(help)
+    expect(await run('help', 'pause')).toEqual(await run('pause', '--help'))
+    expect((await run('pause', '-h')).stdout).toContain('--for=TIME')
+  })
+
   test('an unknown command is exit 2', async () => {
     const ran = await run('bogus')
     expect(ran.exitCode).toBe(2)

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { BudgetState, StreamCounts } from '../../src/domain/ports.js'
 import { noTotals, type Task } from '../../src/domain/task.js'
-import { finishOf, latest, requestsOwed, type StreamWork } from '../../src/status/finish.js'
+import { finishOf, latest, notBeforeGates, requestsOwed, type StreamWork } from '../../src/status/finish.js'
 import { sampleSource } from './sample-queue.js'
 
 const none: StreamCounts = {
@@ -44,6 +44,26 @@ function work(counts: Partial<StreamCounts>, running: readonly Partial<Task>[] =
     requestsPerTask: all.done === 0 ? null : all.requests / all.done,
   }
 }
+
+describe('what holds work back', () => {
+  const finish = { kind: 'at', at: now + 60_000, requests: 1 } as const
+  const pause = { source: 's', stream: null, since: 0, until: now + 7_200_000, note: null }
+  const open = { kind: 'open' } as const
+
+  test('is added to the end of the work', () => {
+    const gates = [{ kind: 'paused', pause } as const, open]
+    expect(notBeforeGates(finish, { now, gates, opensAt: null })).toMatchObject({ at: now + 7_260_000 })
+    expect(notBeforeGates(finish, { now, gates, opensAt: now + 9_000_000 })).toMatchObject({ at: now + 9_060_000 })
+    expect(notBeforeGates(finish, { now, gates: [open], opensAt: null })).toEqual(finish)
+  })
+
+  test('makes the end unknown where only a person ends it', () => {
+    const gates = [open, { kind: 'paused', pause: { ...pause, stream: 'x', until: null } } as const]
+    const why = 'it waits for "backfill resume s.x"'
+    expect(notBeforeGates(finish, { now, gates, opensAt: null })).toEqual({ kind: 'unknown', why })
+    expect(notBeforeGates({ kind: 'nothing open' }, { now, gates, opensAt: null })).toEqual({ kind: 'nothing open' })
+  })
+})
 
 describe('finish', () => {
   test('is open tasks × mean requests through the binding limit', () => {

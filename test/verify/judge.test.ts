@@ -6,6 +6,8 @@ import { makeSource, makeStream } from '../support/stream.js'
 
 const stream = makeStream()
 const selected = { source: makeSource([stream]), stream }
+/** Its key says to which partition a row belongs. */
+const whole = { ...selected, stream: makeStream({ key: ['site', 'id'] }) }
 const exactly = (value: number): SourceCount => ({ value, trust: 'exact' })
 const lastWalk = { finishedAt: 0, received: 100, distinct: 100, expected: exactly(100), proof: 'proven' } as const
 const actual = (rows: number | null, rest: Partial<PartitionActual> = {}): PartitionActual => ({
@@ -68,7 +70,32 @@ describe('judge', () => {
       'discrepancy',
       /4 missing/,
     ],
-    ['no count', { expected: null }, 'unproven', /gives no count/],
+    ['no count', { expected: null }, 'unproven', /gives no count; the table has 100 rows$/],
+    [
+      'no count, and fewer rows',
+      { expected: null, actual: actual(99) },
+      'unproven',
+      /99 rows, its last walk brought 100$/,
+    ],
+    [
+      'no count, and an emptied table',
+      { selected: whole, expected: null, actual: actual(0) },
+      'discrepancy',
+      /the last walk brought 100 rows, the table has none of them: run "backfill seed --force"/,
+    ],
+    [
+      'no count, and all rows held',
+      { selected: whole, expected: null, actual: actual(0, { held: 100 }) },
+      'unproven',
+      /no count/,
+    ],
+    ['no count, and rows that may be elsewhere', { expected: null, actual: actual(0) }, 'unproven', /no count/],
+    [
+      'a capped count, and an emptied table',
+      { selected: whole, expected: { value: 0, trust: 'at least' }, actual: actual(0) },
+      'discrepancy',
+      /none of them/,
+    ],
     ['a capped count', { expected: { value: 100, trust: 'at least' } }, 'unproven', /at least 100/],
     [
       'a capped count above the table',

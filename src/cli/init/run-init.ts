@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path'
 import { ConfigError } from '../../domain/errors.js'
 import { openDestination, openWorkspaceLog } from '../compose.js'
 import { openWorkspaceQueue } from '../compose-queue.js'
-import { exitCodes } from '../exit.js'
+import { exitCodes, systemCode } from '../exit.js'
 import { withOpened } from '../opened.js'
 import { say, sayJson } from '../say.js'
 import type { Stop } from '../signals.js'
@@ -38,7 +38,7 @@ async function make(asked: InitAsked): Promise<number> {
   }
   const database = databaseOf(asked.database)
   const sources = await Promise.all(asked.sources.map(shippedEntry))
-  await mkdir(directory, { recursive: true })
+  await makeFolder(directory)
   const made = [
     ...(await makeFile(join(directory, '.gitignore'), ignoredFiles)),
     ...(await makeFile(join(directory, '.env'), environmentFile(database.url), 0o600)),
@@ -111,13 +111,29 @@ function configNames(definition: unknown): readonly string[] {
 }
 
 async function makeFile(file: string, text: string, mode = 0o644): Promise<readonly string[]> {
-  await mkdir(dirname(file), { recursive: true })
+  await makeFolder(dirname(file))
   try {
     await writeFile(file, text, { flag: 'wx', mode })
     return [file]
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return []
     throw error
+  }
+}
+
+/** With its parents, one by one: Node's own way down never ends in a folder such as /proc, and calls a read-only file system a missing file. */
+async function makeFolder(directory: string): Promise<void> {
+  if (await exists(directory)) return
+  await makeFolder(dirname(directory))
+  try {
+    await mkdir(directory)
+  } catch (error) {
+    const code = systemCode(error)
+    if (code === 'EEXIST') return
+    if (code !== 'ENOENT') throw error
+    throw new ConfigError('workspace_unwritable', `make "${directory}" found a place where no folder can be made`, {
+      hint: 'choose another folder with --workspace',
+    })
   }
 }
 

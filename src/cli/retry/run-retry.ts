@@ -11,7 +11,7 @@ import { type Opened, withOpened } from '../opened.js'
 import { say, sayJson } from '../say.js'
 import type { Stop } from '../signals.js'
 import { taskDocument } from '../status/document.js'
-import { labelOf } from '../task-text.js'
+import { fullLabelOf } from '../task-text.js'
 import { plural } from '../text.js'
 
 export interface RetryFlags {
@@ -79,7 +79,7 @@ function lines(moved: readonly Task[], isDismissing: boolean): readonly string[]
   const more = moved.length - named
   return [
     plural(moved.length, ...(said as [string, string])),
-    ...moved.slice(0, named).map((one) => `  task ${one.number}, ${labelOf(one)}`),
+    ...moved.slice(0, named).map((one) => `  task ${one.number}, ${fullLabelOf(one)}`),
     ...(more > 0 ? [`  and ${plural(more, 'more task')}`] : []),
     isDismissing
       ? 'A later seed makes new tasks for these partitions; to keep one out for good, put it under "exclude"'

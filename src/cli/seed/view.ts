@@ -14,7 +14,7 @@ export function seedLines(report: SeedReport, asked: Pick<Asked<unknown>, 'strea
   const lines = report.byStream.map((one) => `${one.source}.${one.stream}: ${countsText(one)}`)
   for (const task of report.open.slice(0, openShown)) {
     const known = asked.streams.find(({ stream }) => stream.source === task.source && stream.name === task.stream)
-    lines.push(`  ${openTaskText(task, now, known?.stream)}`)
+    lines.push(`  ${openTaskText(task, now, { stream: known?.stream, isNamed: report.byStream.length > 1 })}`)
   }
   const more = report.alreadyOpen - Math.min(openShown, report.open.length)
   if (more > 0) lines.push(`  and ${plural(more, 'more open task')}`)

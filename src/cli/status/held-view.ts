@@ -59,6 +59,7 @@ function exampleText({ example }: HeldGroup, look: HeldLook): string {
 export function heldSentence({ groups, total }: HeldList): string {
   if (total === 0) return 'no row is held'
   const waiting = groups.filter(({ code }) => code === waits).reduce((sum, group) => sum + group.count, 0)
+  if (total === 1 && waiting === 1) return '1 row is held until its parent comes'
   const wait = waiting === 0 ? '' : `, ${count(waiting)} of them until their parent comes`
   return `${plural(total, 'row is', 'rows are')} held${wait}`
 }

@@ -3,7 +3,7 @@ import type { RunRecord } from '../../domain/ports.js'
 import type { StatusReport } from '../../status/types.js'
 import { renderColumns } from '../columns.js'
 import { clean, count, duration } from '../text.js'
-import { clockText } from '../zone.js'
+import { clockText, localTimes } from '../zone.js'
 import type { Look } from './view.js'
 
 const runsShown = 5
@@ -58,14 +58,14 @@ function runRow({ newest, times }: RunGroup, report: StatusReport): readonly str
     `${clockText(newest.startedAt, at)} ${newest.command}`,
     took,
     ...numbers,
-    endText({ newest, times }, isWorking),
+    endText({ newest, times }, isWorking, at),
   ]
 }
 
 /** Exit 0 goes without saying. */
-function endText({ newest, times }: RunGroup, isWorking: boolean): string {
+function endText({ newest, times }: RunGroup, isWorking: boolean, now: number): string {
   if (newest.finishedAt === null) return isWorking ? 'still running' : 'cut off'
   const exit = newest.exitCode === 0 ? [] : [`exit ${newest.exitCode ?? 1}`]
-  const reason = newest.reason === null ? [] : [clean(newest.reason)]
+  const reason = newest.reason === null ? [] : [localTimes(clean(newest.reason), now)]
   return [...exit, ...reason].join(': ') + (times > 1 ? ` ×${times}` : '')
 }

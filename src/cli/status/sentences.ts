@@ -4,7 +4,7 @@ import type { RunRecord } from '../../domain/ports.js'
 import type { Task } from '../../domain/task.js'
 import type { Finish, Retrying, StatusProblem, StatusReport } from '../../status/types.js'
 import { clean, duration, plural } from '../text.js'
-import { clockText } from '../zone.js'
+import { clockText, localTimes } from '../zone.js'
 
 export interface Sentence {
   readonly message: string
@@ -61,7 +61,10 @@ function waitingReason(report: StatusReport): string {
   const [pause] = report.controls.pauses
   const parking = report.controls.parkings.find((one) => one.until > report.at)
   if (parking !== undefined) return `${parking.source} is parked until ${clockText(parking.until, report.at)}`
-  if (pause !== undefined) return `${controlLabel(pause)} is paused`
+  if (pause !== undefined) {
+    const until = pause.until === null ? '' : ` until ${clockText(pause.until, report.at)}`
+    return `${controlLabel(pause)} is paused${until}`
+  }
   const closedStream = report.streams.find(({ opensAt, counts }) => opensAt !== null && counts.ready > 0)
   if (closedStream !== undefined) {
     const { source, stream, opensAt } = closedStream
@@ -178,7 +181,7 @@ function secretSentence({ secret }: StatusProblem, now: number): Sentence {
 }
 
 function failedSentence(run: RunRecord | null, now: number): string {
-  const why = clean(run?.reason ?? '')
+  const why = localTimes(clean(run?.reason ?? ''), now)
   const end = why === '' ? '' : `: ${why}`
   return `the last run (${run?.command ?? 'worker'}, ${since(run, now)}) failed with exit ${run?.exitCode ?? 1}${end}`
 }

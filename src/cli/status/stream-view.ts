@@ -82,6 +82,8 @@ function facts({ counts, held: heldNow }: StreamStatus): readonly string[] {
 
 /** The numbers of "held" above it count every time that a row was set aside; this one, what still is. */
 function heldText({ waiting, rejected }: NonNullable<StreamStatus['held']>): string {
+  if (waiting + rejected === 1 && waiting === 1)
+    return '1 row is set aside now until its parent comes: "backfill status --held"'
   const wait = waiting === 0 ? '' : `, ${count(waiting)} of them until their parent comes`
   return `${plural(waiting + rejected, 'row is', 'rows are')} set aside now${wait}: "backfill status --held"`
 }

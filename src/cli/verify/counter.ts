@@ -1,6 +1,6 @@
 /** A counter on a terminal while `verify` asks; nothing elsewhere. */
 import type { PartitionVerdict } from '../../verify/types.js'
-import { labelOf } from '../task-text.js'
+import { fullLabelOf } from '../task-text.js'
 import { shorten } from '../text.js'
 
 export interface Counter {
@@ -16,7 +16,7 @@ export function openCounter(): Counter {
       times += 1
       if (isShown)
         process.stderr.write(
-          `\r${shorten(`${times} checked, last ${labelOf(verdict)}: ${verdict.verdict}`, 78)}\u001b[K`,
+          `\r${shorten(`${times} checked, last ${fullLabelOf(verdict)}: ${verdict.verdict}`, 78)}\u001b[K`,
         )
     },
     close: () => {

@@ -4,7 +4,7 @@ import type { PartitionVerdict, Verdict, VerifyReport } from '../../verify/types
 import type { Ink } from '../ink.js'
 import { renderTable } from '../table.js'
 import { clean, count, plural, wrap } from '../text.js'
-import { clockText } from '../zone.js'
+import { clockText, localTimes } from '../zone.js'
 
 export interface VerifyLook {
   readonly ink: Ink
@@ -66,7 +66,7 @@ function expectedText({ expected }: PartitionVerdict): string {
 
 function sentenceLines(one: PartitionVerdict | undefined, look: VerifyLook): readonly string[] {
   if (one === undefined || one.verdict === 'equal') return []
-  return wrap(clean(one.sentence), look.columns - 4).map((line) => look.ink.dim(`    ${line}`))
+  return wrap(localTimes(clean(one.sentence), look.now), look.columns - 4).map((line) => look.ink.dim(`    ${line}`))
 }
 
 function summary(report: VerifyReport, { ink, now }: VerifyLook): readonly string[] {

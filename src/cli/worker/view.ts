@@ -1,26 +1,29 @@
 /** What `worker` says at its end. Pure. */
 import type { WorkerReport } from '../../worker/types.js'
-import { labelOf } from '../task-text.js'
+import { fullLabelOf } from '../task-text.js'
 import { clean, count, plural } from '../text.js'
-import { clockText } from '../zone.js'
+import { clockText, localTimes } from '../zone.js'
 
 /** For people at a terminal. */
 export function summaryLines(report: WorkerReport, now: number): readonly string[] {
   const did = `${plural(report.done, 'task')} done, ${plural(report.rows, 'row')}, ${plural(report.requests, 'request')}`
-  const retrying = report.retrying > 0 ? `, ${count(report.retrying)} will be tried again` : ''
+  const retrying = report.retrying > 0 ? `, ${plural(report.retrying, 'attempt')} failed for now` : ''
+  const reason = localTimes(clean(report.reason), now)
   const lines = [
-    report.requests === 0 && report.done === 0
-      ? `Ended: ${clean(report.reason)}`
-      : `${did}${retrying}; ended: ${clean(report.reason)}`,
+    report.requests === 0 && report.done === 0 ? `Ended: ${reason}` : `${did}${retrying}; ended: ${reason}`,
   ]
   if (report.putBack > 0) lines.push(`${plural(report.putBack, 'row')} that waited for a parent went in`)
   for (const { source, opensAt } of report.closed)
     lines.push(`The budget of ${source} is closed until ${clockText(opensAt, now)}`)
-  if (report.nextDueAt !== null)
-    lines.push(
-      report.nextDueAt <= now ? 'More is due now' : `The next task is due at ${clockText(report.nextDueAt, now)}`,
-    )
-  return lines
+  const next = nextLine(report, now)
+  return next === null ? lines : [...lines, next]
+}
+
+/** A run that ended because nothing can be worked on has said why: what is due then is held back. */
+function nextLine({ nextDueAt, end }: WorkerReport, now: number): string | null {
+  if (nextDueAt === null) return null
+  if (nextDueAt > now) return `The next task is due at ${clockText(nextDueAt, now)}`
+  return end === 'nothing due' ? null : 'More is due now'
 }
 
 /** A line on stderr for what newly went wrong: cron mails it. */
@@ -35,7 +38,7 @@ function shrinkLines({ shrunk }: WorkerReport): readonly string[] {
   const others = shrunk.length === 1 ? '' : ` and ${plural(shrunk.length - 1, 'other')}`
   const fact = `ended with ${plural(received, 'row')} where its last proven walk had ${count(before)}`
   return [
-    `${labelOf(task)}${others} ${fact}, and is not called proven; look at the source, then "backfill seed --force" walks it again ("max_shrink" says how much may go)`,
+    `${fullLabelOf(task)}${others} ${fact}, and is not called proven; look at the source, then "backfill seed --force" walks it again ("max_shrink" says how much may go)`,
   ]
 }
 
@@ -49,7 +52,7 @@ function differenceLines({ differing }: WorkerReport): readonly string[] {
   const { task, received, expected } = first
   const others = differing.length === 1 ? '' : ` and ${plural(differing.length - 1, 'other')}`
   const counted = expected === null ? '' : ` where the source counts ${count(expected)}`
-  return [`${labelOf(task)}${others} ended with ${plural(received, 'row')}${counted}; run "backfill verify"`]
+  return [`${fullLabelOf(task)}${others} ended with ${plural(received, 'row')}${counted}; run "backfill verify"`]
 }
 
 function deathLines(report: WorkerReport): readonly string[] {
@@ -58,6 +61,6 @@ function deathLines(report: WorkerReport): readonly string[] {
   const codes = new Map<string, number>()
   for (const { code } of report.died) codes.set(code, (codes.get(code) ?? 0) + 1)
   const what = [...codes].map(([code, times]) => `${code} ${count(times)}`).join(', ')
-  const example = report.died.length === 1 ? `: ${labelOf(first.task)}: ${clean(first.message)}` : ''
+  const example = report.died.length === 1 ? `: ${fullLabelOf(first.task)}: ${clean(first.message)}` : ''
   return [`${plural(report.died.length, 'task')} died (${what})${example}; run "backfill status --dead"`]
 }
