@@ -181,7 +181,8 @@ export interface FlushCounts {
 
 /**
  * The compare-and-set, as the end of a statement with a `counted (created, updated)` before it: counts what the merge did, raises the sequence, answers one
- * row, or none where another flush or claim was first.
+ * row, or none where another flush or claim was first. A walk's end is on the disk before it counts, whatever the database does with other commits: what
+ * queue.db calls done is not asked for again.
  */
 export const ledgerMoved = `
 moved as (
@@ -193,7 +194,8 @@ moved as (
   from counted c where l.task = $1 and l.epoch = $2 and l.sequence = $3
   returning c.created, c.updated
 )
-select created, updated from moved`
+select created, updated, case when $21 and current_setting('synchronous_commit') = 'off' then set_config('synchronous_commit', 'local', true) end as durable
+from moved`
 
 /** Moves the ledger by itself; the counts of the merge come as $26 and $27. */
 export const ledgerMove = {
