@@ -6,6 +6,7 @@ import { type ControlState, gateOf } from '../domain/controls.js'
 import type { HeldNote } from '../domain/held.js'
 import { isWithinHours, nextOpening } from '../domain/hours.js'
 import type { Dismissals, StreamCounts } from '../domain/ports.js'
+import type { Stream } from '../domain/source-model.js'
 import { noTotals, type Task } from '../domain/task.js'
 import { finishOf, latest, notBeforeGates, requestsOwed, type StreamWork } from './finish.js'
 import { freshnessOf } from './freshness.js'
@@ -28,8 +29,11 @@ export async function status(request: StatusRequest, deps: StatusDeps): Promise<
   const heldNote = await deps.queue.heldNote()
   const freshness = await freshnessOf(request.streams, deps)
   const state = await deps.controls.read()
-  const sight = { request, works, budgets, controls: state, now }
-  const streams = counts.map((one) => streamStatus(one, { ...sight, heldNote, freshness }))
+  const configured = new Map(request.streams.map(({ stream }) => [streamName(stream), stream]))
+  const sight = { request, configured, works, budgets, controls: state, now }
+  const held =
+    heldNote === null ? null : { ...heldNote, byStream: new Map(heldNote.counts.map((one) => [nameOf(one), one])) }
+  const streams = counts.map((one) => streamStatus(one, { ...sight, held, freshness }))
   const worker = sightWorker(runs, now, deps.isAlive)
   const controls = controlsIn(request, state)
   const names = new Set(request.streams.map(({ source }) => source.name))
@@ -103,9 +107,7 @@ async function budgetsOf(
   const budgets: BudgetStatus[] = []
   for (const rules of uniqueRules(request)) {
     const streams = request.streams.filter(({ source }) => source.budget.key === rules.key)
-    const owed = streams
-      .map(({ stream }) => works.get(nameOf({ source: stream.source, stream: stream.name })))
-      .map(owedBy)
+    const owed = streams.map(({ stream }) => works.get(streamName(stream))).map(owedBy)
     budgets.push({
       key: rules.key,
       sources: [...new Set(streams.map(({ source }) => source.name))],
@@ -127,6 +129,8 @@ function uniqueRules(request: StatusRequest) {
 
 interface Sight {
   readonly request: StatusRequest
+  /** By `source.stream`: a look-up for each stream among all of them took minutes at some ten thousands. */
+  readonly configured: ReadonlyMap<string, Stream>
   readonly works: ReadonlyMap<string, StreamWork>
   readonly budgets: readonly BudgetStatus[]
   readonly controls: ControlState
@@ -135,7 +139,7 @@ interface Sight {
 
 function streamStatus(
   counts: StreamCounts,
-  sight: Sight & { readonly heldNote: HeldNote | null; readonly freshness: ReadonlyMap<string, Freshness> },
+  sight: Sight & { readonly held: HeldByStream | null; readonly freshness: ReadonlyMap<string, Freshness> },
 ): StreamStatus {
   const work = sight.works.get(nameOf(counts))
   const budget = sight.budgets.find(({ sources }) => sources.includes(counts.source)) ?? null
@@ -145,31 +149,31 @@ function streamStatus(
   return {
     source: counts.source,
     stream: counts.stream,
-    isConfigured: sight.request.streams.some(
-      ({ stream }) => nameOf({ source: stream.source, stream: stream.name }) === nameOf(counts),
-    ),
+    isConfigured: sight.configured.has(nameOf(counts)),
     counts,
     successRate: ended === 0 ? null : counts.done / ended,
     requestsPerTask: work?.requestsPerTask ?? null,
     finish: notBeforeGates(finish, { now: sight.now, opensAt, gates: [gateOf(sight.controls, counts, sight.now)] }),
     opensAt,
     freshness: sight.freshness.get(nameOf(counts)) ?? null,
-    held: heldOf(counts, sight.heldNote),
+    held: heldOf(counts, sight.held),
   }
 }
 
 /** Outside of a stream's hours: when they begin. */
-function opensAtOf(stream: Pick<StreamCounts, 'source' | 'stream'>, { request, now }: Sight): number | null {
-  const found = request.streams.find(
-    (one) => nameOf({ source: one.stream.source, stream: one.stream.name }) === nameOf(stream),
-  )
-  const hours = found?.stream.settings.hours
+function opensAtOf(
+  stream: Pick<StreamCounts, 'source' | 'stream'>,
+  { configured, request, now }: Sight,
+): number | null {
+  const hours = configured.get(nameOf(stream))?.settings.hours
   return isWithinHours(hours, now, request.timezone) ? null : nextOpening(hours, now, request.timezone)
 }
 
-function heldOf(stream: Pick<StreamCounts, 'source' | 'stream'>, note: HeldNote | null): StreamStatus['held'] {
+type HeldByStream = HeldNote & { readonly byStream: ReadonlyMap<string, HeldNote['counts'][number]> }
+
+function heldOf(stream: Pick<StreamCounts, 'source' | 'stream'>, note: HeldByStream | null): StreamStatus['held'] {
   if (note === null) return null
-  const found = note.counts.find((one) => nameOf(one) === nameOf(stream))
+  const found = note.byStream.get(nameOf(stream))
   return { waiting: found?.waiting ?? 0, rejected: found?.rejected ?? 0, countedAt: note.countedAt }
 }
 
@@ -178,7 +182,7 @@ function finishOfAll(sight: Sight): Finish {
   const { request, works, budgets, now } = sight
   const shared = budgets.map((budget) => {
     const names = request.streams.filter(({ source }) => budget.sources.includes(source.name))
-    const own = names.flatMap(({ stream }) => works.get(nameOf({ source: stream.source, stream: stream.name })) ?? [])
+    const own = names.flatMap(({ stream }) => works.get(streamName(stream)) ?? [])
     return finishOf({ works: own, budget, now })
   })
   const whole = latest(shared)
@@ -199,7 +203,7 @@ function dismissalsIn(
   request: StatusRequest,
   { tasks, counts }: Dismissals,
 ): Pick<StatusReport, 'dismissed' | 'dismissedCount'> {
-  const names = new Set(request.streams.map(({ stream }) => nameOf({ source: stream.source, stream: stream.name })))
+  const names = new Set(request.streams.map(({ stream }) => streamName(stream)))
   const isAsked = (name: { readonly source: string; readonly stream: string }): boolean =>
     request.isEverything || names.has(nameOf(name))
   return {
@@ -221,4 +225,8 @@ function taskFilter(request: StatusRequest) {
 
 function nameOf(stream: { readonly source: string; readonly stream: string }): string {
   return `${stream.source}.${stream.stream}`
+}
+
+function streamName({ source, name }: Pick<Stream, 'source' | 'name'>): string {
+  return nameOf({ source, stream: name })
 }
