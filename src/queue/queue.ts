@@ -10,6 +10,7 @@ import { openBudgetFile } from './budget/open-budget-file.js'
 import { claimTasks } from './claim.js'
 import { createControls } from './controls.js'
 import { readCounts, readNextDueAt } from './counts.js'
+import { readCutOffSeeds } from './cut-off-seeds.js'
 import { createDayOf } from './day.js'
 import { readDismissal, readDismissals } from './dismissals.js'
 import { beginBackfill, dueRounds, enqueueTasks, finishPlanning } from './enqueue.js'
@@ -102,6 +103,7 @@ function createQueue(store: Store, options: QueueOptions): Omit<OpenQueue, 'id' 
     enqueue: async (backfillId, tasks, how) =>
       change((tally) => enqueueTasks(store, { backfillId, tasks, options: how }, { names, tally })),
     finishPlanning: async (backfillId) => store.write(() => finishPlanning(store, backfillId)),
+    cutOffSeeds: async () => store.read(() => readCutOffSeeds(store)),
     settleAndClaim: async (request) => {
       const { late, leases } = change((tally) => ({
         late: settleTasks(store, request.settle, { names, tally }),

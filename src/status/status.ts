@@ -38,7 +38,16 @@ export async function status(request: StatusRequest, deps: StatusDeps): Promise<
   const controls = controlsIn(request, state)
   const names = new Set(request.streams.map(({ source }) => source.name))
   const secretEnds = (deps.secretEnds?.() ?? []).filter(({ source }) => names.has(source))
-  const findings = { now, streams, budgets, runs, worker, controls, secretEnds }
+  const findings = {
+    now,
+    streams,
+    budgets,
+    runs,
+    worker,
+    controls,
+    secretEnds,
+    cutOffSeeds: await deps.queue.cutOffSeeds(),
+  }
   const dismissals = dismissalsIn(request, await deps.queue.dismissals(request.deadLimit))
   const problems = findProblems(findings)
   return {

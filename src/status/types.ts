@@ -8,6 +8,7 @@ import type {
   BudgetState,
   Clock,
   Controls,
+  CutOffSeed,
   Dismissals,
   Queue,
   RunRecord,
@@ -33,7 +34,7 @@ export interface StatusRequest {
 }
 
 export interface StatusDeps {
-  readonly queue: Pick<Queue, 'counts' | 'tasks' | 'runs' | 'dismissals' | 'heldNote'>
+  readonly queue: Pick<Queue, 'counts' | 'tasks' | 'runs' | 'dismissals' | 'heldNote' | 'cutOffSeeds'>
   /** Absent: nothing is said of freshness. */
   readonly follows?: Pick<FollowQueue, 'followed' | 'oldestDone'>
   readonly controls: Pick<Controls, 'read'>
@@ -106,6 +107,7 @@ export interface StatusProblem {
     | 'no_worker'
     | 'source_parked'
     | 'secret_ends'
+    | 'seed_cut_off'
   readonly count: number
   /** The run it is about. */
   readonly run: RunRecord | null
@@ -113,6 +115,8 @@ export interface StatusProblem {
   readonly parking?: Parking
   /** The client secret it is about. */
   readonly secret?: SecretEnd
+  /** The seed it is about. */
+  readonly seed?: CutOffSeed
 }
 
 /** A worker run that has not ended, as its last sign of life tells. */

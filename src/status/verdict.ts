@@ -1,7 +1,7 @@
 /** What an operator has to know first: is anything wrong, and what goes on. Pure; the sentences are made where they are printed. */
 import { type SecretEnd, secretWarningMs } from '../domain/auth.js'
 import { type ControlState, gateOf } from '../domain/controls.js'
-import type { RunRecord } from '../domain/ports.js'
+import type { CutOffSeed, RunRecord } from '../domain/ports.js'
 import type { BudgetStatus, StatusProblem, StreamStatus, Verdict, WorkerSight } from './types.js'
 
 /** Silence after which an unfinished run is called stuck (DESIGN.md §7), ms. */
@@ -17,6 +17,7 @@ export interface Findings {
   readonly worker: WorkerSight | null
   readonly controls: ControlState
   readonly secretEnds: readonly SecretEnd[]
+  readonly cutOffSeeds: readonly CutOffSeed[]
 }
 
 /** The newest worker run, where it has not ended. */
@@ -42,6 +43,7 @@ export function findProblems(findings: Findings): readonly StatusProblem[] {
   if (dead > 0) problems.push({ code: 'dead_tasks', count: dead, run: null })
   if (differs > 0) problems.push({ code: 'count_differs', count: differs, run: null })
   if (findings.worker?.state === 'gone') problems.push({ code: 'run_cut_off', count: 1, run: findings.worker.run })
+  for (const seed of findings.cutOffSeeds) problems.push({ code: 'seed_cut_off', count: 1, run: null, seed })
   for (const secret of findings.secretEnds)
     if (secret.validUntil - findings.now < secretWarningMs)
       problems.push({ code: 'secret_ends', count: 1, run: null, secret })

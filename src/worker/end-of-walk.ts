@@ -67,8 +67,10 @@ export type Ending =
     }
   /** The walk is proven, and a second one must confirm what it would delete. */
   | { readonly kind: 'again' }
+  /** The source's count contradicts a walk that is to replace the table: nothing of it may be shown. */
+  | { readonly kind: 'contradicted'; readonly error: AnswerInvalid }
 
-/** @throws what the source says when it is asked for a count or a row; PromotionConflict where an operator must agree; AnswerInvalid `replace_differs`. */
+/** @throws what the source says when it is asked for a count or a row; PromotionConflict where an operator must agree. */
 export async function endOfWalk(walked: WalkedOut, deps: EndOfWalkDeps): Promise<Ending> {
   const end = new EndOfWalk(walked, deps)
   return mayPrune(deps.stream) ? await end.ofMirror() : await end.ofTable()
@@ -112,7 +114,8 @@ class EndOfWalk {
     const known = await destination.walked(checkpoint, table, partition)
     const counted = verdict ?? proofOf({ ...walk, distinct: known.distinct }, atEnd)
     const proof = counted === 'proven' && known.hasUnreadable ? 'unproven' : counted
-    if (stream.disposition === 'replace' && proof === 'differs') throw contradicted(stream, walk, atEnd)
+    if (stream.disposition === 'replace' && proof === 'differs')
+      return { kind: 'contradicted', error: contradicted(stream, walk, atEnd) }
     const mayDelete = proof === 'proven' && walk.since === null
     const end: WalkEnd = mayDelete ? await this.#prune(checkpoint) : { kind: 'keep' }
     return end.kind === 'again' ? { kind: 'again' } : this.#ended(proof, atEnd, end)
@@ -205,6 +208,8 @@ function contradicted(stream: Stream, walk: Walk, atEnd: SourceCount | null): An
   return new AnswerInvalid(
     'replace_differs',
     `replace "${stream.source}.${stream.name}" found ${walk.received} rows where the source counts ${atEnd?.value ?? 0}`,
-    { hint: 'the table is as it was; walk the partition again with "backfill seed --force"' },
+    {
+      hint: 'the table is as it was; "backfill retry" asks for the count again, and walks the partition again where it still differs',
+    },
   )
 }

@@ -70,6 +70,8 @@ export async function runTask(lease: Lease, opened: Checkpoint, deps: TaskDeps):
 /** Reads the walk, and as many more as its end asks for. */
 async function walkToTheEnd(reader: WalkReader, flusher: Flusher, deps: TaskDeps): Promise<void> {
   if (flusher.checkpoint.done) return
+  // An earlier run read it, and died of its end.
+  let isOld = reader.isAtEnd
   for (;;) {
     await reader.toTheEnd()
     const { walk, lastCount } = reader
@@ -82,7 +84,10 @@ async function walkToTheEnd(reader: WalkReader, flusher: Flusher, deps: TaskDeps
     }
     const second = freshWalk(deps.stream, { id: deps.uuid(), now: deps.clock.now() })
     reader.beginAgain(second)
-    await flusher.beginAgain(second)
+    if (ending.kind === 'again') await flusher.beginAgain(second)
+    else if (isOld) flusher.moveTo(second)
+    else throw ending.error
+    isOld = false
   }
 }
 

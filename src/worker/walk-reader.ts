@@ -62,11 +62,14 @@ export class WalkReader {
     return this.#lastCount
   }
 
+  /** A walk that has pages and no cursor has reached its end; only its proof is missing. */
+  get isAtEnd(): boolean {
+    return this.#walk.pages > 0 && this.#walk.cursor === null
+  }
+
   /** Reads what is left of the walk. */
   async toTheEnd(): Promise<void> {
-    // A walk that has pages and no cursor has reached its end; only its proof is missing.
-    const isAtEnd = this.#walk.pages > 0 && this.#walk.cursor === null
-    if (!isAtEnd) await this.#readPages()
+    if (!this.isAtEnd) await this.#readPages()
   }
 
   /** Another walk in the same task. */

@@ -298,6 +298,28 @@ describe('a replaced stream', { timeout: 120_000 }, () => {
     expect(await idsIn('public.delta_users')).toEqual([])
   })
 
+  it('walks again, after a retry, what the count still contradicts', async () => {
+    await setup({ users: { a: usersOf(1, 40) }, more: ['disposition: replace'] })
+    api.users.a = usersOf(1, 55)
+    api.totalOffset = 5
+    expect(await walkAgain()).toMatchObject({ code: 3 })
+    expect(await deadCodes()).toEqual(['replace_differs'])
+
+    api.users.a = usersOf(1, 60)
+    api.totalOffset = 0
+    expect(await workspace.run('retry', '--all')).toMatchObject({ code: 0 })
+    expect(await workspace.run('worker')).toMatchObject({ code: 0 })
+    expect(await idsIn()).toEqual(ids(1, 60))
+    expect(await idsIn('public.delta_users')).toEqual([])
+
+    api.totalOffset = 5
+    expect(await walkAgain()).toMatchObject({ code: 3 })
+    expect(await workspace.run('retry', '--all')).toMatchObject({ code: 0 })
+    expect(await workspace.run('worker')).toMatchObject({ code: 3 })
+    expect(await deadCodes()).toEqual(['replace_differs'])
+    expect(await idsIn()).toEqual(ids(1, 60))
+  })
+
   it('shows nothing of a walk before its end, survives a kill, and then is what the source has', async () => {
     await setup({ users: { a: usersOf(1, 40) }, more: ['disposition: replace'] })
     expect(await idsIn()).toEqual(ids(1, 40))

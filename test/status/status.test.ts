@@ -107,6 +107,18 @@ describe('status', () => {
     expect((await look()).problems.some(({ code }) => code === 'run_failed')).toBe(isProblem)
   })
 
+  test('is not all well while a seed that was cut off has left tasks out', async () => {
+    await fillQueue(queue, quiet, { clock })
+    await queue.beginBackfill({ scope: 'all', fingerprint: 'again', reason: 'seed' })
+    clock.advance(60_000)
+    const report = await look()
+    expect(report.verdict.state).toBe('attention')
+    expect(report.problems.map(({ code }) => code)).toEqual(['seed_cut_off'])
+    const text = draw(report).join(' ').replaceAll(/\s+/g, ' ')
+    expect(text).toContain('the seed of everything begun at 10:15 did not come to its end: tasks are missing')
+    expect(text).toContain('run the same "backfill seed" again')
+  })
+
   test('misses a worker after a day, but only where something is due', async () => {
     const run = await fillQueue(queue, { ...quiet, ready: 1 }, { clock })
     await queue.endRun(run, { exitCode: 0, reason: 'the longest run time was reached' })

@@ -129,6 +129,8 @@ export function problemSentence(problem: StatusProblem, now: number): Sentence {
       }
     case 'source_parked':
       return parkedSentence(problem, now)
+    case 'seed_cut_off':
+      return seedSentence(problem, now)
     case 'secret_ends':
       return secretSentence(problem, now)
     case 'count_differs':
@@ -167,6 +169,14 @@ function parkedSentence({ parking }: StatusProblem, now: number): Sentence {
       reason === 'credentials' && hint !== null
         ? clean(hint)
         : `it goes on by itself when it answers; to ask it at once, run "backfill resume ${source}"`,
+  }
+}
+
+function seedSentence({ seed }: StatusProblem, now: number): Sentence {
+  if (seed === undefined) return { message: 'a seed was cut off', hint: null }
+  return {
+    message: `the seed of ${seed.scope === 'all' ? 'everything' : clean(seed.scope)} begun at ${clockText(seed.begunAt, now)} did not come to its end: tasks are missing`,
+    hint: 'run the same "backfill seed" again: it makes what is missing',
   }
 }
 

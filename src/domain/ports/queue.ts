@@ -16,6 +16,13 @@ export interface NewTask {
   readonly priority: number
 }
 
+/** A seed that was killed or stopped on its way. The same command goes on with it. */
+export interface CutOffSeed {
+  /** What the operator asked for, as it was typed. */
+  readonly scope: string
+  /** Unix ms. */
+  readonly begunAt: number
+}
 export interface BackfillPlan {
   /** What the operator asked for, as text for `status`. */
   readonly scope: string
@@ -123,6 +130,9 @@ export interface Queue {
   enqueue(backfillId: string, tasks: readonly NewTask[], options: EnqueueOptions): Promise<EnqueueResult>
   /** Marks the backfill planned: from now on it is complete in the queue. */
   finishPlanning(backfillId: string): Promise<void>
+
+  /** Seeds that ended before everything they were asked for was in the queue, the last begun first. One that is at work is none. */
+  cutOffSeeds(): Promise<readonly CutOffSeed[]>
 
   /** Settles, then claims, in one transaction: highest priority first, then oldest; due tasks only. Raises each task's epoch. */
   settleAndClaim(request: ClaimRequest): Promise<readonly Lease[]>
