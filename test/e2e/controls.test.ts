@@ -271,7 +271,7 @@ describe('retry --dismiss', { timeout: 120_000 }, () => {
     expect(alive.stderr).toContain('found task 3 done, not dead')
     const said = await workspace.run('retry', '--dismiss', '--site', 'a', '--all', '--note', 'closed in 2019')
     expect(said).toMatchObject({ code: 0, stderr: '' })
-    expect(said.stdout).toMatch(/^1 task is dismissed\n {2}task 1, a\n/)
+    expect(said.stdout).toMatch(/^1 task is dismissed\n {2}task 1, paged.thing a\n/)
     expect(await status()).toMatchObject({
       dismissed_count: 1,
       dismissed: [{ note: 'closed in 2019', task: { number: 1, state: 'cancelled', code: 'http_404' } }],

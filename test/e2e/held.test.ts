@@ -150,7 +150,7 @@ describe('a row whose parent is missing', { timeout: 120_000 }, () => {
     expect(await workspace.json('worker', 'acme.users')).toMatchObject({ put_back: 1, exit_code: 0 })
     expect(await ids('visits')).toEqual([1, 2])
     expect(await workspace.query('select key, code from backfill.held')).toEqual([{ key: '3', code: 'parent_missing' }])
-    expect((await workspace.run('status')).stdout).toContain('1 row is set aside now, 1 of them until')
+    expect((await workspace.run('status')).stdout).toContain('1 row is set aside now until its parent comes')
     expect(await workspace.query("select created, held from backfill.ledger where stream = 'visits'")).toEqual([
       { created: '2', held: '1' },
     ])
