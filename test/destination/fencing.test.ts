@@ -69,7 +69,7 @@ test('a COMMIT whose answer is lost is in doubt, and the next claim finds it pro
   const { proxy, destination } = await openThroughProxy()
   const stream = streamOf(idAndName)
   const work = await startWork(destination, stream)
-  const cut = proxy.cutAnswerOf('commit')
+  const cut = proxy.cutAnswerOf('commit\0')
   await expect(work.flush([{ id: 1 }])).rejects.toMatchObject({
     name: 'DestinationUnavailable',
     context: { inDoubt: true },
@@ -83,7 +83,7 @@ test('a COMMIT that never arrived is in doubt too, and the next claim finds noth
   const { proxy, destination } = await openThroughProxy()
   const stream = streamOf(idAndName)
   const work = await startWork(destination, stream)
-  const cut = proxy.cutBefore('commit')
+  const cut = proxy.cutBefore('commit\0')
   await expect(work.flush([{ id: 1 }])).rejects.toMatchObject({ context: { inDoubt: true } })
   await cut
   work.checkpoint = await claim(destination, work.lease)

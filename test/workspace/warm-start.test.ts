@@ -39,12 +39,12 @@ describe('a start', () => {
     const directory = workspaceFolder(files)
     await loadWorkspace({ directory, environment: {} })
     const times: number[] = []
-    for (let round = 0; round < 21; round++) {
+    for (let round = 0; round < 500 && (round < 21 || Math.min(...times) >= 5); round++) {
       const begin = performance.now()
       await loadWorkspace({ directory, environment: {} })
       times.push(performance.now() - begin)
     }
-    // 1 to 2 ms on an idle machine; the quickest of many says what the work is, the others what the machine was busy with.
+    // 1 to 2 ms on an idle machine; the quickest of many says what the work is, the others what the machine was busy with. A busy one needs more of them.
     expect(Math.min(...times)).toBeLessThan(5)
   })
 
