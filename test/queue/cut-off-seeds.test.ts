@@ -76,6 +76,18 @@ test('is forgotten once the same was asked for again and came to its end, howeve
   expect(await scopes()).toEqual(['other'])
 })
 
+test('a forced one is forgotten only for another forced one', async () => {
+  const fingerprint = (priority: number, isForced: boolean) => JSON.stringify(['acme', 'newest', priority, isForced])
+  const force = (priority: number, isForced: boolean) =>
+    queue.beginBackfill({ scope: 'acme', fingerprint: fingerprint(priority, isForced), reason: 'seed' })
+  await force(0, true)
+  await clock.advance(minute)
+  await queue.finishPlanning(await force(0, false))
+  expect(await scopes()).toEqual(['acme'])
+  await queue.finishPlanning(await force(5, true))
+  expect(await scopes()).toEqual([])
+})
+
 test('what comes round by itself is none', async () => {
   await begin('every acme.users', 'round', 'every')
   await clock.advance(minute)

@@ -115,8 +115,8 @@ describe('status', () => {
     expect(report.verdict.state).toBe('attention')
     expect(report.problems.map(({ code }) => code)).toEqual(['seed_cut_off'])
     const text = draw(report).join(' ').replaceAll(/\s+/g, ' ')
-    expect(text).toContain('the seed of everything begun at 10:15 did not come to its end: tasks are missing')
-    expect(text).toContain('run the same "backfill seed" again')
+    expect(text).toContain('the seed of everything begun at 10:15 has not come to its end: tasks are missing')
+    expect(text).toContain('run the same "backfill seed" again, with its flags')
   })
 
   test('misses a worker after a day, but only where something is due', async () => {

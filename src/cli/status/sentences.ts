@@ -175,8 +175,8 @@ function parkedSentence({ parking }: StatusProblem, now: number): Sentence {
 function seedSentence({ seed }: StatusProblem, now: number): Sentence {
   if (seed === undefined) return { message: 'a seed was cut off', hint: null }
   return {
-    message: `the seed of ${seed.scope === 'all' ? 'everything' : clean(seed.scope)} begun at ${clockText(seed.begunAt, now)} did not come to its end: tasks are missing`,
-    hint: 'run the same "backfill seed" again: it makes what is missing',
+    message: `the seed of ${seed.scope === 'all' ? 'everything' : clean(seed.scope)} begun at ${clockText(seed.begunAt, now)} has not come to its end: tasks are missing`,
+    hint: 'where it does not run any more, run the same "backfill seed" again, with its flags: it makes what is missing',
   }
 }
 
