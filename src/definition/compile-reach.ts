@@ -16,7 +16,8 @@ export function checkReach(scope: SourceScope, spot: Spot, { answer, pagination,
   if (why === null) return
   const check = (at: Spot, from: Extract): void => {
     if ('header' in from || isInList(answer, from.path)) return
-    const place = answer.format === 'csv' ? 'a header' : 'a header, or a place like [0].next'
+    const place =
+      answer.format === 'csv' || answer.shape === 'entries' ? 'a header' : 'a header, or a place like [0].next'
     // What a stream takes from its source is reported where the stream says what does not go with it.
     refuse(scope.mistakes, isGiven(at) ? at : spot, {
       expected: `${place}, because ${why}`,
@@ -31,14 +32,15 @@ export function checkReach(scope: SourceScope, spot: Spot, { answer, pagination,
 }
 
 /** Why an answer has nothing by name beside its rows; null where it may. */
-function whyUnnamed({ format, rows }: AnswerShape): string | null {
+function whyUnnamed({ format, rows, shape }: AnswerShape): string | null {
   if (format === 'csv') return 'CSV is nothing but rows'
   if (format === 'ndjson') return 'NDJSON is a list of lines'
+  if (rows.length === 0 && shape === 'entries') return 'without "rows" the whole answer is rows by name'
   return rows.length === 0 ? 'without "rows" the whole answer is the list of rows' : null
 }
 
-function isInList({ format }: AnswerShape, [first]: JsonPath): boolean {
-  return format !== 'csv' && typeof first === 'number'
+function isInList({ format, shape }: AnswerShape, [first]: JsonPath): boolean {
+  return format !== 'csv' && shape !== 'entries' && typeof first === 'number'
 }
 
 function extractsOf(pagination: Pagination): readonly (readonly [string, Extract])[] {
@@ -46,6 +48,8 @@ function extractsOf(pagination: Pagination): readonly (readonly [string, Extract
     case 'none':
     case 'link':
       return []
+    case 'lastRow':
+      return pagination.more === null ? [] : [['more', pagination.more]]
     case 'cursor':
       return [['cursor', pagination.from]]
     case 'continue':

@@ -3,6 +3,7 @@ import type { AnswerShape, CountRule, EndError, Pagination, RequestShape } from 
 import { isGiven, refuse, type SourceScope, type Spot, spotAt } from './compilation.js'
 import { checkBody, checkTemplate, checkTemplates } from './compile-templates.js'
 import { readExtract } from './path.js'
+import { snakeCase } from './schema-keys.js'
 import type { AnswerDraft, CountDraft, PaginateDraft, RequestDraft } from './source-schema.js'
 
 export interface CompiledRequest {
@@ -81,6 +82,7 @@ export function compileAnswer(scope: SourceScope, spot: Spot, drafts: readonly A
     format,
     rows: draft.rows ?? [],
     ...(draft.unfold === undefined ? {} : { unfold: draft.unfold }),
+    ...(draft.emptyWithoutRows === true ? { emptyWithoutRows: true } : {}),
     shape: draft.shape ?? 'auto',
     header: draft.header ?? null,
     contentTypes: draft.contentTypes ?? [],
@@ -98,12 +100,34 @@ function checkRowsOnly(scope: SourceScope, spot: Spot, draft: AnswerDraft): void
   if (twice !== undefined) {
     refuse(scope.mistakes, spotAt(spot, 'csv', 'columns'), { expected: 'each name once', found: `"${twice}" again` })
   }
-  const lacks = { json: [], ndjson: ['header'], csv: ['header', 'unfold', 'errors'] } as const
+  checkRowPlaces(scope, spot, draft)
+  const lacks = {
+    json: [],
+    ndjson: ['header', 'emptyWithoutRows'],
+    csv: ['header', 'unfold', 'errors', 'emptyWithoutRows'],
+  } as const
   for (const key of lacks[format]) {
     const given = draft[key]
-    if (given === undefined || given.length === 0) continue
-    const expected = `no "${key}", because an answer of format ${format} has none`
+    if (given === undefined || given === false || (given !== true && given.length === 0)) continue
+    const expected = `no "${snakeCase(key)}", because an answer of format ${format} has none`
     refuse(scope.mistakes, spotAt(spot, key), { expected, found: 'one' })
+  }
+}
+
+/** A list can only be left out of something, and rows by name are an object. */
+function checkRowPlaces(scope: SourceScope, spot: Spot, draft: AnswerDraft): void {
+  const { format = 'json', rows = [], shape, header, emptyWithoutRows } = draft
+  if (emptyWithoutRows === true && format === 'json' && rows.length === 0) {
+    const expected = '"rows", the place of the list that may be left out'
+    refuse(scope.mistakes, spotAt(spot, 'emptyWithoutRows'), { expected, found: 'nothing' })
+  }
+  if (shape !== 'entries') return
+  if (format !== 'json') {
+    const expected = `objects, arrays or values, because an answer of format ${format} is a list`
+    refuse(scope.mistakes, spotAt(spot, 'shape'), { expected, found: '"entries"' })
+  } else if (header !== undefined) {
+    const expected = 'no "header", because rows by name are no lists'
+    refuse(scope.mistakes, spotAt(spot, 'header'), { expected, found: 'one' })
   }
 }
 
@@ -158,6 +182,24 @@ function namesCursor({ path, query, headers, body }: RequestShape): boolean {
   return /\{\s*cursor\s*\}/.test(texts.replaceAll(/\{\{|\}\}/g, ''))
 }
 
+/** The last row must be one, and hold the value at a place of its own. */
+export function checkLastRow(
+  scope: SourceScope,
+  spot: Spot,
+  { answer, pagination }: { readonly answer: AnswerShape; readonly pagination: Pagination },
+): void {
+  if (pagination.kind !== 'lastRow') return
+  const at = spotAt(spot, 'paginate', 'lastRow')
+  const found = isGiven(at) ? at : spot
+  if (pagination.row.length === 0)
+    refuse(scope.mistakes, found, { expected: 'a place in the row, like id', found: '"$"' })
+  if (answer.shape === 'entries')
+    refuse(scope.mistakes, found, {
+      expected: 'another pagination, because rows by name have no order',
+      found: 'last_row',
+    })
+}
+
 export interface CompiledPagination {
   readonly pagination: Pagination
   /** Largest size that the source takes, where it says so. */
@@ -177,6 +219,10 @@ function paginationOf(draft: Exclude<PaginateDraft, 'none'>): Pagination {
   if ('offset' in draft) return { kind: 'offset', param: draft.offset, sizeParam, ...numbered(draft) }
   // Left out where a definition has none, so that walks of older versions go on.
   const own = { sizeParam, ...(draft.end === undefined ? {} : { end: followedEnd(draft.end) }) }
+  if ('lastRow' in draft) {
+    const { lastRow: row, param = '', more = null, end } = draft
+    return { kind: 'lastRow', row, param, more, sizeParam, end: numberedEnd(end) }
+  }
   if ('cursor' in draft) return { kind: 'cursor', from: draft.cursor, param: draft.param ?? '', ...own }
   if ('continue' in draft) return { kind: 'continue', from: draft.continue, ...own }
   if ('link' in draft) return { kind: 'link', rel: draft.link === true ? 'next' : draft.link, ...own }
@@ -200,14 +246,17 @@ type NumberedDraft = Extract<PaginateDraft, { readonly page: string } | { readon
 type Numbered = Omit<Extract<Pagination, { kind: 'offset' }>, 'kind' | 'param' | 'sizeParam'>
 
 function numbered(draft: NumberedDraft): Numbered {
-  const errors = endErrors(draft.end?.errors)
   return {
     total: draft.total ?? null,
     ...(draft.backwards === undefined ? {} : { backwards: { by: draft.backwards } }),
     pages: draft.pages ?? null,
     usedSize: draft.usedSize ?? null,
-    end: { shortPage: draft.end?.shortPage ?? false, errors },
+    end: numberedEnd(draft.end),
   }
+}
+
+function numberedEnd(draft: NumberedDraft['end']): Numbered['end'] {
+  return { shortPage: draft?.shortPage ?? false, errors: endErrors(draft?.errors) }
 }
 
 /** Rules for the count, and the dimensions that their own requests name. Without any: the pagination's total. */

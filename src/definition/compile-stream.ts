@@ -18,6 +18,7 @@ import { compilePrune } from './compile-prune.js'
 import { checkReach } from './compile-reach.js'
 import {
   type CompiledRequest,
+  checkLastRow,
   checkParams,
   compileAnswer,
   compileCounts,
@@ -68,7 +69,8 @@ export function compileStream(
     draft.paginate ?? (isGiven(spotAt(spot, 'paginate')) ? 'none' : parts.paginate) ?? 'none',
   )
   checkBackwards(scope, spot, pagination)
-  const asked = compileStreamRequest(scope, spot, { draft, mayUseCursor: pagination.kind === 'cursor' })
+  const mayUseCursor = pagination.kind === 'cursor' || pagination.kind === 'lastRow'
+  const asked = compileStreamRequest(scope, spot, { draft, mayUseCursor })
   checkParams(scope, spot, { pagination, request: asked.request })
   const filtered = applyFilters(scope, spot, { draft, changes, request: asked.request })
   const request = { ...asked, request: filtered.request }
@@ -90,6 +92,7 @@ export function compileStream(
   checkDisposition(scope, spot, changes.disposition ?? draft.disposition)
   const dimensions = compileDimensions(scope, spot, { given: draft.dimensions, used })
   const answer = compileAnswer(scope, spotAt(spot, 'answer'), [parts.answer ?? {}, draft.answer ?? {}])
+  checkLastRow(scope, spot, { answer, pagination })
   checkReach(scope, spot, { answer, pagination, count: counts.rules })
   const stream: Stream = {
     source: scope.name,
@@ -152,6 +155,7 @@ export function requestHash(stream: Stream, source: Pick<Source, 'baseUrl' | 'co
     config: Object.fromEntries(config),
     // Left out where a stream has none, so that walks of older versions go on.
     ...(answer.unfold === undefined ? {} : { unfold: answer.unfold }),
+    ...(answer.shape === 'entries' ? { shape: answer.shape } : {}),
     ...(many === null ? {} : { many }),
     ...(incremental === null ? {} : { passes: incremental.passes }),
     ...(windows === null ? {} : { windows }),
@@ -278,11 +282,19 @@ function checkPageSize(
         : spotAt(spot, 'pageSize')
     refuse(scope.mistakes, at, { expected: `at most ${maxSize}, the pagination's max`, found: String(pageSize) })
   }
-  const isNumbered = pagination.kind === 'page' || pagination.kind === 'offset'
-  if (isNumbered && pagination.end.shortPage && pageSize === null && pagination.usedSize === null) {
+  if (endsShort(pagination) && pageSize === null && !('usedSize' in pagination && pagination.usedSize !== null)) {
     refuse(scope.mistakes, spotAt(spot, 'paginate'), {
       expected: 'page_size or used_size, so that a page can be called short',
       found: 'short_page without either',
     })
   }
+}
+
+function endsShort(pagination: Pagination): boolean {
+  return (
+    pagination.kind !== 'none' &&
+    pagination.end !== undefined &&
+    'shortPage' in pagination.end &&
+    pagination.end.shortPage
+  )
 }

@@ -123,7 +123,8 @@ const answer = z.strictObject(
     format: oneOf(['json', 'ndjson', 'csv']).optional(),
     rows: path.optional(),
     unfold: path.optional(),
-    shape: oneOf(['auto', 'objects', 'arrays', 'values']).optional(),
+    shape: oneOf(['auto', 'objects', 'arrays', 'values', 'entries']).optional(),
+    emptyWithoutRows: z.boolean({ error: 'true or false' }).optional(),
     header: path.optional(),
     contentTypes: listOf(words('a media type like application/json'), 'a list of media types').optional(),
     errors: listOf(answerError, 'a list of what is an error inside a 200').optional(),
@@ -170,31 +171,39 @@ const followed = {
     )
     .optional(),
 }
+const numberedEnd = z
+  .strictObject(
+    {
+      shortPage: z.boolean({ error: 'true or false' }).optional(),
+      errors: endErrors,
+    },
+    { error: '{ short_page: false, errors: [404] }' },
+  )
+  .optional()
 const numbered = {
   ...sized,
   total: extract.optional(),
   pages: extract.optional(),
   usedSize: extract.optional(),
   backwards: path.optional(),
-  end: z
-    .strictObject(
-      {
-        shortPage: z.boolean({ error: 'true or false' }).optional(),
-        errors: endErrors,
-      },
-      { error: '{ short_page: false, errors: [404] }' },
-    )
-    .optional(),
+  end: numberedEnd,
 }
 const relation = 'one link relation like next, or true'
 const paginateExpected =
-  'none, or one of { page: … }, { offset: … }, { cursor: …, param: … }, { continue: … }, { link: next }, { next_url: … }'
+  'none, or one of { page: … }, { offset: … }, { cursor: …, param: … }, { last_row: …, param: … }, { continue: … }, { link: next }, { next_url: … }'
 const paginate = z.union(
   [
     z.literal('none', { error: paginateExpected }),
     z.strictObject({ page: parameter, first: count(0, 1_000_000).optional(), ...numbered }),
     z.strictObject({ offset: parameter, ...numbered }),
     z.strictObject({ cursor: extract, param: parameter.optional(), ...followed }),
+    z.strictObject({
+      lastRow: path,
+      param: parameter.optional(),
+      more: extract.optional(),
+      ...sized,
+      end: numberedEnd,
+    }),
     z.strictObject({ continue: path, ...followed }),
     z.strictObject({
       link: z.union([words(relation).regex(/^\S+$/, { error: relation }), z.literal(true, { error: relation })], {

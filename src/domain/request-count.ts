@@ -9,7 +9,7 @@ export interface WalkSize {
 
 /**
  * Requests that a whole walk sends, without retries: exact for sources that say where their end is, and for numbered walks whose end is an empty page,
- * a short page or a total.
+ * a short page, a total, or the answer's word.
  */
 export function requestsOfWalk(stream: Stream, { rows, pageRows }: WalkSize): number {
   const { pagination } = stream
@@ -23,6 +23,10 @@ export function requestsOfWalk(stream: Stream, { rows, pageRows }: WalkSize): nu
       const lastIsShort = rows % Math.max(1, pageRows) !== 0
       // Without a total, the walk ends at a page that is short (where that is a sign) or empty.
       return pagination.end.shortPage && lastIsShort ? full : rows === 0 ? 1 : full + 1
+    }
+    case 'lastRow': {
+      const lastIsShort = pagination.end.shortPage && rows % Math.max(1, pageRows) !== 0
+      return pagination.more !== null || lastIsShort || rows === 0 ? full : full + 1
     }
     case 'cursor':
     case 'continue':

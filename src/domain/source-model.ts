@@ -195,6 +195,8 @@ export type Pagination =
   | ({ readonly kind: 'page'; readonly param: string; readonly first: number } & Numbered)
   | ({ readonly kind: 'offset'; readonly param: string } & Numbered)
   | ({ readonly kind: 'cursor'; readonly from: Extract; readonly param: string } & Followed)
+  /** The last row of a page says where the next one begins: its value at `row`, unique and in the order of the rows. A page without rows means the end. */
+  | (LastRow & Sized)
   /** An object of several parameters, each put into the next request; absent or null means the end. */
   | ({ readonly kind: 'continue'; readonly from: JsonPath } & Followed)
   /** RFC 8288 `Link`; relative addresses are resolved. No such link means the end. */
@@ -222,6 +224,14 @@ interface Numbered extends Sized {
     readonly errors: readonly EndError[]
   }
 }
+interface LastRow {
+  readonly kind: 'lastRow'
+  readonly row: JsonPath
+  readonly param: string
+  /** Where the answer says whether there is more: false means the end. null: it does not say. */
+  readonly more: Extract | null
+  readonly end: Numbered['end']
+}
 interface Followed extends Sized {
   /** Signs of the end beside a missing next step; absent: none. */
   readonly end?: {
@@ -243,8 +253,13 @@ export interface AnswerShape {
   readonly rows: JsonPath
   /** An array in each row whose elements are the records; what is around it is `_parent` of each. Absent: the rows are the records. */
   readonly unfold?: JsonPath
-  /** `auto`: objects stay, arrays take their names from `header`, plain values become `{ value }`. */
-  readonly shape: 'auto' | 'objects' | 'arrays' | 'values'
+  /** True: an answer without the list, or with null in its place, has no rows. Absent: it is an error. */
+  readonly emptyWithoutRows?: true
+  /**
+   * `auto`: objects stay, arrays take their names from `header`, plain values become `{ value }`. `entries`: the rows are the values of an object, each with its
+   * name as `_key`.
+   */
+  readonly shape: 'auto' | 'objects' | 'arrays' | 'values' | 'entries'
   /** Names for rows that are arrays. */
   readonly header: JsonPath | null
   /** Media types accepted, beside the format's own; empty: the format's own only. */

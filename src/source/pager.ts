@@ -1,11 +1,12 @@
 // Owns what every kind of pagination has in common: a request for a cursor, and the cursor after an answer. Pure; all state is in the cursor,
 // so that another process can go on from it.
+import { AnswerInvalid } from '../domain/errors.js'
 import type { Json } from '../domain/json.js'
 import type { Cursor } from '../domain/ports.js'
 import type { Pagination, Stream } from '../domain/source-model.js'
 import type { Proof } from '../domain/task.js'
 import type { Step } from './request.js'
-import type { Reply } from './rows.js'
+import { type Reply, wholeNumber } from './rows.js'
 import type { Secrets } from './secrets.js'
 
 /** A decoded answer, as pagination sees it. */
@@ -69,4 +70,19 @@ export interface PagerOptions {
 export function sizeParams(pagination: Exclude<Pagination, { kind: 'none' }>, stream: Stream): Record<string, number> {
   const { pageSize } = stream.settings
   return pagination.sizeParam === null || pageSize === null ? {} : { [pagination.sizeParam]: pageSize }
+}
+
+/** A value that can stand in a cursor and in a parameter. */
+export type Scalar = string | number
+
+/** Large integers stay exact as text; a cursor must be plain JSON. null: neither text nor a number. */
+export function scalarOf(value: Json | undefined): Scalar | null {
+  if (typeof value === 'string') return value
+  if (wholeNumber(value) !== null) return value as number
+  return typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean' ? String(value) : null
+}
+
+/** An answer that does not say where the walk goes on. */
+export function badAnswer(reply: Pick<PageReply, 'address'>, fact: string, hint?: string): AnswerInvalid {
+  return new AnswerInvalid('bad_cursor', `read ${reply.address} found ${fact}`, hint === undefined ? {} : { hint })
 }

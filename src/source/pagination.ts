@@ -4,6 +4,7 @@ import type { Cursor, PassedPage } from '../domain/ports.js'
 import type { Pagination, Stream } from '../domain/source-model.js'
 import { backwardsPager } from './backwards-pager.js'
 import { changesPager } from './changes-pager.js'
+import { lastRowPager } from './last-row-pager.js'
 import { manyPager } from './many-pager.js'
 import { numberedPager, passOver, totalOf } from './numbered-pager.js'
 import type { Pager, PagerOptions } from './pager.js'
@@ -45,6 +46,7 @@ function wholePager(options: PagerOptions): Pager {
 
 function plainPager(options: PagerOptions): Pager {
   const { pagination } = options.stream
+  if (pagination.kind === 'lastRow') return lastRowPager(pagination, options)
   return isNumbered(pagination) ? numberedPager(pagination, options) : tokenPager(pagination, options)
 }
 

@@ -29,8 +29,32 @@ export function rowsOf(decoded: Decoded, options: RowOptions): Json[] {
       options,
     )
   const rows = valueAt(decoded.root, options.shape.rows)
+  if (isLeftOut(rows, decoded.root, options.shape)) return []
+  if (options.shape.shape === 'entries') return rowsByName(rows, decoded.root, options)
   if (!Array.isArray(rows)) throw rowsMissing(decoded.root, options)
   return shapeRows(rows as readonly Json[], headerOf(decoded.root, options), options)
+}
+
+/** True where the list that may be left out is: what is around it must be there, and name no error. */
+function isLeftOut(rows: Json | undefined, root: Json | undefined, { emptyWithoutRows, rows: path }: AnswerShape) {
+  if (emptyWithoutRows !== true || (rows !== undefined && rows !== null)) return false
+  return isJsonObject(valueAt(root, path.slice(0, -1))) && isJsonObject(root) && !namesError(root)
+}
+
+/** An error that no definition foresaw looks like an answer whose list was left out. */
+function namesError(root: JsonObject): boolean {
+  return Object.entries(root).some(
+    ([name, value]) => /^(error|fault|exception)/i.test(name) && value !== 0 && isFilled(value),
+  )
+}
+
+/** The values of an object, each with its name; an empty list is an empty object to some languages. */
+function rowsByName(rows: Json | undefined, root: Json | undefined, options: RowOptions): Json[] {
+  if (Array.isArray(rows) && rows.length === 0) return []
+  if (!isJsonObject(rows)) throw rowsMissing(root, options)
+  return Object.entries(rows).map(
+    ([name, row]): Json => (isJsonObject(row) ? { ...row, _key: name } : { value: row, _key: name }),
+  )
 }
 
 /** The records that rows unfold into: elements of an array in each, with the row around them as `_parent`. Rows that are records stay. */
@@ -145,10 +169,19 @@ function rowOfLine(line: Json, { shape, address }: RowOptions): Json {
 function rowsMissing(root: Json | undefined, { shape, address }: RowOptions): AnswerInvalid {
   const found = valueAt(root, shape.rows)
   const fact =
-    found === undefined ? 'nothing' : found === null ? 'null' : isJsonObject(found) ? 'an object' : 'a plain value'
+    found === undefined
+      ? 'nothing'
+      : found === null
+        ? 'null'
+        : isJsonObject(found)
+          ? 'an object'
+          : Array.isArray(found)
+            ? 'a list'
+            : 'a plain value'
+  const expected = shape.shape === 'entries' ? 'an object of rows' : 'a list of rows'
   const place = shape.rows.length === 0 ? 'the answer' : `"${pathText(shape.rows)}"`
   const dotted = found === undefined ? dottedKey(root, shape.rows) : null
-  return new AnswerInvalid('rows_missing', `read ${address} found ${fact} at ${place}, expected a list of rows`, {
+  return new AnswerInvalid('rows_missing', `read ${address} found ${fact} at ${place}, expected ${expected}`, {
     hint: dotted === null ? 'compare the answer with "rows" of the definition' : dottedHint(dotted),
     context: { rows: pathText(shape.rows) },
   })
@@ -203,6 +236,7 @@ function badRow(options: RowOptions & { index: number }, fact: string): AnswerIn
   })
 }
 
-function pathText(path: JsonPath): string {
+/** A path as a definition writes it. */
+export function pathText(path: JsonPath): string {
   return path.map((step, at) => (typeof step === 'number' ? `[${step}]` : at === 0 ? step : `.${step}`)).join('')
 }

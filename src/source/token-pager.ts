@@ -8,13 +8,12 @@ import type { Pagination } from '../domain/source-model.js'
 import { headerText } from './header-text.js'
 import { linkByRelation } from './link-header.js'
 import type { PageReply, Pager, PagerOptions } from './pager.js'
-import { sizeParams } from './pager.js'
+import { badAnswer, type Scalar, scalarOf, sizeParams } from './pager.js'
 import type { Step } from './request.js'
 import { firstStep } from './request.js'
-import { dottedHint, dottedKey, extract, wholeNumber } from './rows.js'
+import { dottedHint, dottedKey, extract } from './rows.js'
 
-type TokenPagination = Exclude<Pagination, { kind: 'page' | 'offset' }>
-type Scalar = string | number
+type TokenPagination = Exclude<Pagination, { kind: 'page' | 'offset' | 'lastRow' }>
 
 /** A pager that follows what the answers say. */
 export function tokenPager(pagination: TokenPagination, options: PagerOptions): Pager {
@@ -136,19 +135,8 @@ function checkOrigin(url: string, { origin, address }: { readonly origin: string
   )
 }
 
-/** Large integers stay exact as text; a cursor must be plain JSON. */
-function scalarOf(value: Json | undefined): Scalar | null {
-  if (typeof value === 'string') return value
-  if (wholeNumber(value) !== null) return value as number
-  return typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean' ? String(value) : null
-}
-
 function fingerprintOf(cursor: Cursor): string {
   return JSON.stringify(cursor)
-}
-
-function badAnswer(reply: PageReply, fact: string, hint?: string): AnswerInvalid {
-  return new AnswerInvalid('bad_cursor', `read ${reply.address} found ${fact}`, hint === undefined ? {} : { hint })
 }
 
 function badCursor(kind: TokenPagination['kind']): InvariantError {
