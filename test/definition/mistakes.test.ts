@@ -155,7 +155,7 @@ const inStream: readonly (readonly [yaml: string, mistake: string])[] = [
   ],
   [
     'paginate: nope',
-    'streams.users.paginate  expected none, or one of { page: … }, { offset: … }, { cursor: …, param: … }, { continue: … }, { link: next }, { next_url: … }, found "nope" (did you mean "none")',
+    'streams.users.paginate  expected none, or one of { page: … }, { offset: … }, { cursor: …, param: … }, { last_row: …, param: … }, { continue: … }, { link: next }, { next_url: … }, found "nope" (did you mean "none")',
   ],
   [
     'answer: { format: csv, csv: { header: false } }',

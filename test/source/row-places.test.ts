@@ -1,13 +1,11 @@
 /** Where the rows are, in answers that are no plain list: rows by name, and a list that is left out where it would be empty. */
 import { afterEach, describe, expect, it } from 'vitest'
 import { compileStreamYaml, compileYaml } from '../definition/compile-yaml.js'
-import { bench, closeAll, errorOf, pagesOf, serve, sourceOf, startOf, streamOf } from './support.js'
+import { bench, closeAll, errorOf, pagesOf, type StreamParts, serve, sourceOf, startOf, streamOf } from './support.js'
 
 afterEach(closeAll)
 
-type Shape = Parameters<typeof streamOf>[0] extends infer Parts
-  ? NonNullable<NonNullable<Parts>['answer' & keyof Parts]>
-  : never
+type Shape = NonNullable<StreamParts['answer']>
 
 async function recordsOf(body: string, answer: Shape) {
   const server = await serve((_, response) => {
@@ -75,14 +73,12 @@ describe('a list left out where it would be empty', () => {
     },
   )
 
-  it.each([
-    '{ "error": { "code": 500 } }',
-    '{ "errors": ["no"] }',
-    '{ "errorMessage": "x" }',
-    '{ "fault": "x" }',
-  ])('is not an answer that names an error: %s', async (body) => {
-    expect(await errorOf(recordsOf(body, mayLack))).toMatchObject({ code: 'rows_missing' })
-  })
+  it.each(['{ "error": { "code": 500 } }', '{ "errors": ["no"] }', '{ "errorMessage": "x" }', '{ "fault": "x" }'])(
+    'is not an answer that names an error: %s',
+    async (body) => {
+      expect(await errorOf(recordsOf(body, mayLack))).toMatchObject({ code: 'rows_missing' })
+    },
+  )
 
   it('may say that there is no error', async () => {
     expect(await recordsOf('{ "error_code": 0, "error": "", "errors": [], "exception": null }', mayLack)).toEqual([])
