@@ -10,6 +10,7 @@ import { partitionKey } from '../domain/partition.js'
 import type { BackfillPlan, EnqueueOptions, EnqueueResult, NewTask } from '../domain/ports.js'
 import { noTotals, type Task, type TaskState } from '../domain/task.js'
 import type { Names, StreamName } from './names.js'
+import { ownIdentity } from './process-identity.js'
 import type { Store } from './store.js'
 import type { CountedFacts, Tally } from './tally.js'
 import { loadTask } from './task-row.js'
@@ -17,8 +18,14 @@ import { timeOrderedUuid } from './uuid.js'
 
 const openTasksAnswered = 1_000
 
-const backfillUnplanned = `select id from backfill where fingerprint = ? and planned_at is null order by number desc limit 1`
-const backfillInsert = `insert into backfill (id, scope, fingerprint, reason, created_at) values (?, ?, ?, ?, ?)`
+/** A forced seed that was cut off longer ago is begun anew: what it got done since is what the operator wants again. */
+const forcedGoesOnMs = 86_400_000
+
+const backfillUnplanned = `
+  select id from backfill where fingerprint = ? and planned_at is null and (is_forced = 0 or created_at > ?) order by number desc limit 1`
+const backfillInsert = `
+  insert into backfill (id, scope, fingerprint, reason, created_at, planner, is_forced) values (?, ?, ?, ?, ?, ?, ?)`
+const backfillTakeOver = `update backfill set planner = ? where id = ?`
 const backfillPlanned = `update backfill set planned_at = ? where id = ? and planned_at is null`
 const backfillNumber = `select number from backfill where id = ?`
 const taskCurrent = `select number, state, backfill from task where stream = ? and partition = ? and is_current = 1`
@@ -37,10 +44,18 @@ export const enqueueStatements = { taskCurrent, taskStepAside, taskCancel, round
 
 /** The unfinished backfill with this fingerprint, or a new one. */
 export function beginBackfill(store: Store, plan: BackfillPlan): string {
-  const found = store.sql(backfillUnplanned).pluck().get(plan.fingerprint) as string | undefined
-  if (found !== undefined) return found
+  const now = store.clock.now()
+  const found = store
+    .sql(backfillUnplanned)
+    .pluck()
+    .get(plan.fingerprint, now - forcedGoesOnMs) as string | undefined
+  if (found !== undefined) {
+    store.sql(backfillTakeOver).run(ownIdentity(), found)
+    return found
+  }
   const id = randomUUID()
-  store.sql(backfillInsert).run(id, plan.scope, plan.fingerprint, plan.reason, store.clock.now())
+  const { scope, fingerprint, reason, isForced } = plan
+  store.sql(backfillInsert).run(id, scope, fingerprint, reason, now, ownIdentity(), isForced ? 1 : 0)
   return id
 }
 

@@ -7,13 +7,21 @@ import { budgetSchema } from './schema-budget.js'
 import { budgetLineSchema } from './schema-budget-line.js'
 import { controlsSchema } from './schema-controls.js'
 import { credentialsSchema } from './schema-credentials.js'
+import { plannerSchema } from './schema-planner.js'
 import { tasksSchema } from './schema-tasks.js'
 
 /** "bkfl" in SQLite's header: says that a file is a queue of ours. */
 export const applicationId = 0x626b666c
 
 /** Append only: step n makes version n + 1 of version n. */
-const steps: readonly string[] = [tasksSchema, budgetSchema, controlsSchema, budgetLineSchema, credentialsSchema]
+const steps: readonly string[] = [
+  tasksSchema,
+  budgetSchema,
+  controlsSchema,
+  budgetLineSchema,
+  credentialsSchema,
+  plannerSchema,
+]
 
 /** The version that this code reads and writes. */
 export const currentVersion = steps.length

@@ -69,7 +69,12 @@ export async function seedFromLedger(
   const isNew = judged.streams.some(({ done, ready, past }) => done + ready + past > 0)
   if (isNew || judged.adoptedFrom !== null) await budget.countAsSpent()
   if (isNew) {
-    const backfill = await queue.beginBackfill({ scope: 'from the ledger', fingerprint: 'from ledger', reason: 'seed' })
+    const backfill = await queue.beginBackfill({
+      scope: 'from the ledger',
+      fingerprint: 'from ledger',
+      reason: 'seed',
+      isForced: false,
+    })
     await eachWanted(request, deps, async (tasks) => {
       const result = await repair.restore(backfill, tasks)
       const [late] = result.contradictions

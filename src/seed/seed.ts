@@ -30,7 +30,8 @@ export async function seed(request: SeedRequest, deps: SeedDeps): Promise<SeedRe
   }
   const planned = await plan(request)
   const fingerprint = JSON.stringify([request.scope, request.order, request.priority ?? 0, request.force])
-  const backfillId = await deps.queue.beginBackfill({ scope: request.scope, fingerprint, reason: 'seed' })
+  const { scope, force: isForced } = request
+  const backfillId = await deps.queue.beginBackfill({ scope, fingerprint, reason: 'seed', isForced })
   const byStream: SeedReport['byStream'][number][] = []
   await followSelected(request, deps)
   const open: Task[] = []

@@ -15,7 +15,12 @@ export async function makeTasks(
   { tasks, skipDone }: { readonly tasks: readonly NewTask[]; readonly skipDone: boolean },
   { queue, uuid }: Pick<WorkerDeps, 'queue' | 'uuid'>,
 ): Promise<number> {
-  const backfill = await queue.beginBackfill({ scope, fingerprint: `${scope} ${uuid()}`, reason: 'every' })
+  const backfill = await queue.beginBackfill({
+    scope,
+    fingerprint: `${scope} ${uuid()}`,
+    reason: 'every',
+    isForced: false,
+  })
   let made = 0
   for (let at = 0; at < tasks.length; at += enqueueSize) {
     const part = tasks.slice(at, at + enqueueSize)

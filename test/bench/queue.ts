@@ -128,7 +128,7 @@ function open(file: string): OpenQueue {
 
 async function fill(file: string, scene: Scene): Promise<void> {
   const queue = open(file)
-  const backfill = await queue.beginBackfill({ scope: 'bench', fingerprint: 'bench', reason: 'seed' })
+  const backfill = await queue.beginBackfill({ scope: 'bench', fingerprint: 'bench', reason: 'seed', isForced: false })
   for (let from = 0; from < scene.tasks; from += 10_000) {
     const isLater = from < scene.laterTasks
     const tasks = Array.from({ length: Math.min(10_000, scene.tasks - from) }, (_, index) => ({

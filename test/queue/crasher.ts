@@ -27,7 +27,7 @@ async function work(): Promise<void> {
 }
 
 async function sow(): Promise<void> {
-  const backfill = await queue.beginBackfill({ scope: 'all', fingerprint: 'crash', reason: 'seed' })
+  const backfill = await queue.beginBackfill({ scope: 'all', fingerprint: 'crash', reason: 'seed', isForced: false })
   for (let from = 0; from < Number(count); from += 250) {
     const ids = Array.from({ length: 250 }, (_, index) => from + index)
     await queue.enqueue(backfill, userTasks(ids), { supersede: false, skipDone: false })

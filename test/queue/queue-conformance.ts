@@ -58,7 +58,12 @@ export function userTasks(ids: readonly (number | string)[], priority = 0): NewT
 }
 
 export async function seed(queue: Queue, tasks: readonly NewTask[], options = plain): ReturnType<Queue['enqueue']> {
-  const backfill = await queue.beginBackfill({ scope: 'test', fingerprint: randomUUID(), reason: 'seed' })
+  const backfill = await queue.beginBackfill({
+    scope: 'test',
+    fingerprint: randomUUID(),
+    reason: 'seed',
+    isForced: false,
+  })
   const result = await queue.enqueue(backfill, tasks, options)
   await queue.finishPlanning(backfill)
   return result
@@ -153,7 +158,7 @@ export function describeQueue(driver: string, open: () => QueueUnderTest): void 
       })
 
       test('resumes a backfill that died while it was planned, without making again what it has made', async () => {
-        const plan = { scope: 'all', fingerprint: 'same', reason: 'seed' } as const
+        const plan = { scope: 'all', fingerprint: 'same', reason: 'seed', isForced: false } as const
         const first = await queue.beginBackfill(plan)
         await queue.enqueue(first, userTasks([1, 2]), { supersede: true, skipDone: false })
         await settle(done(await one()))

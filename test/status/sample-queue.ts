@@ -71,7 +71,12 @@ export async function fillQueue(
       priority: 0,
     }),
   )
-  const backfill = await queue.beginBackfill({ scope: source, fingerprint: randomUUID(), reason: 'seed' })
+  const backfill = await queue.beginBackfill({
+    scope: source,
+    fingerprint: randomUUID(),
+    reason: 'seed',
+    isForced: false,
+  })
   for (let at = 0; at < tasks.length; at += 1000)
     await queue.enqueue(backfill, tasks.slice(at, at + 1000), { supersede: false, skipDone: false })
   await queue.finishPlanning(backfill)

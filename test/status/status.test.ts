@@ -13,6 +13,7 @@ import type { Task } from '../../src/domain/task.js'
 import { type OpenQueue, openQueue } from '../../src/queue/queue.js'
 import { status } from '../../src/status/status.js'
 import type { StatusReport } from '../../src/status/types.js'
+import { gonePlanner, noteBackfillPlanner } from '../support/planner.js'
 import { fillQueue, type SampleSize, sampleSource, standingClock } from './sample-queue.js'
 
 // A Saturday in winter, 09:00 UTC.
@@ -107,16 +108,28 @@ describe('status', () => {
     expect((await look()).problems.some(({ code }) => code === 'run_failed')).toBe(isProblem)
   })
 
-  test('is not all well while a seed that was cut off has left tasks out', async () => {
+  test.each([
+    [
+      null,
+      'has not come to its end: tasks are missing',
+      'where it does not run any more, run the same "backfill seed" again, with its flags',
+    ],
+    [
+      gonePlanner(),
+      'was cut off (killed, or power lost): tasks are missing',
+      '→ run the same "backfill seed" again, with its flags',
+    ],
+  ])('is not all well while a seed that was cut off has left tasks out: %s', async (planner, fact, hint) => {
     await fillQueue(queue, quiet, { clock })
-    await queue.beginBackfill({ scope: 'all', fingerprint: 'again', reason: 'seed' })
+    const plan = { scope: 'all', fingerprint: 'again', reason: 'seed', isForced: false } as const
+    noteBackfillPlanner(join(folder, 'queue.db'), await queue.beginBackfill(plan), planner)
     clock.advance(60_000)
     const report = await look()
     expect(report.verdict.state).toBe('attention')
     expect(report.problems.map(({ code }) => code)).toEqual(['seed_cut_off'])
     const text = draw(report).join(' ').replaceAll(/\s+/g, ' ')
-    expect(text).toContain('the seed of everything begun at 10:15 has not come to its end: tasks are missing')
-    expect(text).toContain('run the same "backfill seed" again, with its flags')
+    expect(text).toContain(`the seed of everything begun at 10:15 ${fact}`)
+    expect(text).toContain(hint)
   })
 
   test('misses a worker after a day, but only where something is due', async () => {

@@ -174,9 +174,12 @@ function parkedSentence({ parking }: StatusProblem, now: number): Sentence {
 
 function seedSentence({ seed }: StatusProblem, now: number): Sentence {
   if (seed === undefined) return { message: 'a seed was cut off', hint: null }
+  const what = `the seed of ${seed.scope === 'all' ? 'everything' : clean(seed.scope)} begun at ${clockText(seed.begunAt, now)}`
+  const again = 'run the same "backfill seed" again, with its flags: it makes what is missing'
+  if (seed.isGone) return { message: `${what} was cut off (killed, or power lost): tasks are missing`, hint: again }
   return {
-    message: `the seed of ${seed.scope === 'all' ? 'everything' : clean(seed.scope)} begun at ${clockText(seed.begunAt, now)} has not come to its end: tasks are missing`,
-    hint: 'where it does not run any more, run the same "backfill seed" again, with its flags: it makes what is missing',
+    message: `${what} has not come to its end: tasks are missing`,
+    hint: `where it does not run any more, ${again}`,
   }
 }
 

@@ -22,6 +22,8 @@ export interface CutOffSeed {
   readonly scope: string
   /** Unix ms. */
   readonly begunAt: number
+  /** Its process is certainly gone; false: it only has been quiet for long. */
+  readonly isGone: boolean
 }
 export interface BackfillPlan {
   /** What the operator asked for, as text for `status`. */
@@ -29,6 +31,8 @@ export interface BackfillPlan {
   /** sha-256 of scope and options: the same seed that died while planning is resumed. */
   readonly fingerprint: string
   readonly reason: 'seed' | 'every'
+  /** Partitions that are done get a task, too. */
+  readonly isForced: boolean
 }
 
 export interface EnqueueOptions {
@@ -124,7 +128,7 @@ export interface Queue {
   bindDatabase(databaseId: string): Promise<void>
   boundDatabase(): Promise<string | null>
 
-  /** Begins a backfill, or finds the unfinished one with the same fingerprint (its id comes back). */
+  /** Begins a backfill, or finds the unfinished one with the same fingerprint (its id comes back; a forced one of the last day only); this process is the one that makes its tasks. */
   beginBackfill(plan: BackfillPlan): Promise<string>
   /** One transaction. At most one open task per stream and partition; with `supersede` the open one is cancelled (a leased one at its next flush). */
   enqueue(backfillId: string, tasks: readonly NewTask[], options: EnqueueOptions): Promise<EnqueueResult>

@@ -4,8 +4,8 @@
  * both close the connection, and what the server judges later than that no client can know.
  */
 import type { BookingRequest, Clock } from '../../domain/ports.js'
+import { isGone } from '../process-identity.js'
 import type { Store } from '../store.js'
-import { isGone } from './process-identity.js'
 
 const bookingInsert = `
   insert into budget_booking (key, purpose, process, weight, is_open, boot, sent_at, ends_at, ends_at_wall) values (?, ?, ?, ?, 1, ?, ?, ?, ?)`

@@ -8,6 +8,7 @@
 import { OverBudgetError, StoppedError } from '../../domain/errors.js'
 import type { Booking, BookingRequest, Budget, BudgetAnswer, BudgetKeeper } from '../../domain/ports.js'
 import type { BudgetRules } from '../../domain/source-model.js'
+import { ownIdentity } from '../process-identity.js'
 import type { Store } from '../store.js'
 import {
   adoptBookings,
@@ -22,7 +23,6 @@ import { adoptGates, isRefusal, openGate, readGate, refusedSince, shutGate } fro
 import { createLine, type Line, type Waiter } from './line.js'
 import { findOpening, type Opening } from './opening.js'
 import { aheadOf, leavePlace, leavePlacesOfBoots, leavePlacesOfGone, renewPlace, takePlace } from './places.js'
-import { ownIdentity } from './process-identity.js'
 import { bookQuotas } from './quotas.js'
 import { adoptSpent, markSpent } from './spent.js'
 import { readState, wallOf } from './state.js'

@@ -3,9 +3,9 @@
  * for long comes first all the same. A kill leaves a place behind: it disappears when its process is found gone, and holds nobody up that long.
  */
 import type { BookingRequest } from '../../domain/ports.js'
+import { isGone } from '../process-identity.js'
 import type { Store } from '../store.js'
 import { monotonicMs } from './bookings.js'
-import { isGone } from './process-identity.js'
 
 /** After so long a wait priorities count no more. */
 const patienceMs = 60_000

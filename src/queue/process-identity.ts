@@ -1,6 +1,6 @@
 /**
- * Owns the question whether the process that booked a request still lives. A pid alone is not enough: pids come round again, and another container
- * counts its own. Where it cannot be told, the process counts as alive.
+ * Owns the question whether another process still lives: one that booked a request, one that seeds. A pid alone is not enough: pids come round again, and another
+ * container counts its own.
  */
 import { readFileSync, readlinkSync } from 'node:fs'
 
@@ -9,14 +9,20 @@ export function ownIdentity(): string {
   return [namespace(), process.pid, startTime(process.pid) ?? ''].join(' ')
 }
 
-/** True only where the process is certainly gone: same boot and pid namespace, and no such pid, or one that began at another time. */
+/** True only where the process is certainly gone: the same pid namespace, and no such pid, or one that began at another time. */
 export function isGone(identity: string): boolean {
+  return lifeOf(identity) === 'gone'
+}
+
+/** `unknown`: of another pid namespace, or of a system that does not tell when a process began. */
+export function lifeOf(identity: string): 'alive' | 'gone' | 'unknown' {
   const [space = '', pidText = '', started = ''] = identity.split(' ')
   const pid = Number(pidText)
-  if (space !== namespace() || !Number.isSafeInteger(pid) || pid <= 0) return false
-  if (!isRunning(pid)) return true
+  if (space !== namespace() || !Number.isSafeInteger(pid) || pid <= 0) return 'unknown'
+  if (!isRunning(pid)) return 'gone'
   const startedNow = startTime(pid)
-  return started !== '' && startedNow !== null && startedNow !== started
+  if (started === '' || startedNow === null) return 'unknown'
+  return startedNow === started ? 'alive' : 'gone'
 }
 
 function isRunning(pid: number): boolean {
