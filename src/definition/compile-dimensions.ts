@@ -3,7 +3,7 @@ import { isReservedName } from '../domain/reserved-names.js'
 import type { DateDimension, Dimension } from '../domain/source-model.js'
 import type { RowDimension } from '../domain/walk-model.js'
 import { isGiven, refuse, requirePlainName, type Spot, spotAt } from './compilation.js'
-import { type RowsDraft, readRows } from './compile-walks.js'
+import { type RowsDraft, readRows } from './compile-rows.js'
 import type { Mistakes } from './document.js'
 import type { DimensionDraft } from './source-schema.js'
 

@@ -13,7 +13,9 @@ import {
   type StreamChanges,
   spotAt,
 } from './compilation.js'
+import { checkBackwards, compileIncremental, compileWindows, incrementalColumn } from './compile-changes.js'
 import { compileColumns, compileReferences, compileTable, type DraftReference } from './compile-columns.js'
+import { applyFilters, type RequiredDraft } from './compile-filters.js'
 import { compilePrune } from './compile-prune.js'
 import { checkReach } from './compile-reach.js'
 import {
@@ -25,17 +27,7 @@ import {
   compilePagination,
   compileRequest,
 } from './compile-request.js'
-import {
-  applyFilters,
-  checkBackwards,
-  checkMany,
-  compileFanOut,
-  compileIncremental,
-  compileMatch,
-  compileWindows,
-  incrementalColumn,
-  type RequiredDraft,
-} from './compile-walks.js'
+import { checkMany, compileFanOut, compileMatch } from './compile-rows.js'
 import { mergeLayers, streamSettings } from './settings.js'
 import type { AnswerDraft, PaginateDraft, StreamDraft } from './source-schema.js'
 

@@ -1,5 +1,5 @@
 // Owns the shape of what a stream says about its walks: rows of another stream as partitions, windows of change and of time, filters. Only the shape; meaning
-// is checked in `compile-walks.ts`.
+// is checked in `compile-rows.ts`, `compile-changes.ts` and `compile-filters.ts`.
 import { z } from 'zod'
 import { count, day, duration, listOf, oneOf, path, scalar, templates, valueList, words } from './schema-parts.js'
 import { hours } from './settings-schema.js'
