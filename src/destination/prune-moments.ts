@@ -37,14 +37,29 @@ interface Own {
   readonly agreed: string
 }
 
-const ownMoments = `select case when ${isFullWalk('l')} then l.walk_since end::text as since, l.proven_since::text as proven_since,
-  coalesce(l.agreed, 0) as agreed, greatest(l.proven_since, (select max(p.walk_since) from backfill.ledger p where p.source = l.source and p.stream = l.stream
-    and p.whole = l.whole and ${isFullWalk('p')} and p.task <> l.task and p.done and p.proof = 'proven' and p.request_hash = l.request_hash))::text as before
+const ownMoments = (
+  before: string,
+) => `select case when ${isFullWalk('l')} then l.walk_since end::text as since, l.proven_since::text as proven_since,
+  coalesce(l.agreed, 0) as agreed, greatest(l.proven_since, (${before}))::text as before
 from backfill.ledger l where l.task = $1`
+
+const provenBefore = `p.source = l.source and p.stream = l.stream and ${isFullWalk('p')} and p.task <> l.task and p.done and p.proof = 'proven'
+    and p.request_hash = l.request_hash`
+
+/** The walk before; of many values the oldest of each one's own, for other values may have shared its request then. */
+function ownBefore(stream: Stream): string {
+  const singles = singlesOf(stream, 'p')
+  if (singles === null)
+    return `select max(p.walk_since) from backfill.ledger p where ${provenBefore} and p.whole = l.whole`
+  return `select case when bool_and(w.last is not null) then min(w.last) end from (select v.partition from (select l.whole) p ${singles}) o
+    left join (select v.partition, max(p.walk_since) as last from backfill.ledger p ${singles} where ${provenBefore} group by 1) w using (partition)`
+}
 
 /** Inside a transaction in UTC: what is read of other tables is of its moment. */
 export async function readMoments(connection: Connection, search: Search): Promise<Moments> {
-  const own = (await connection.query<Own>({ text: ownMoments }, [search.checkpoint.taskId])).rows[0]
+  const own = (
+    await connection.query<Own>({ text: ownMoments(ownBefore(search.layout.stream)) }, [search.checkpoint.taskId])
+  ).rows[0]
   const { since = null, before = null } = own ?? {}
   const agreed = Number(own?.agreed ?? 0)
   const scope = scopeColumns(search.layout)
@@ -90,7 +105,7 @@ async function readOthers(
 }
 
 function otherMoments(stream: Stream, scope: PruneScope): string {
-  const single = singlesOf(stream)
+  const single = singlesOf(stream, 'l') ?? 'cross join lateral (select l.whole as partition) v'
   return `with required as (
     select unnest($3::text[]) as partition
     union select v.partition from backfill.ledger l ${single} where l.source = $1 and l.stream = $2 and ${isFullWalk('l')}${isStillRow(scope)}
@@ -106,12 +121,12 @@ function otherMoments(stream: Stream, scope: PruneScope): string {
     coalesce((array_agg(partition order by partition) filter (where last is null))[1:3], '{}') as waits_for from each`
 }
 
-/** The partitions of single values that a row of the ledger speaks of. */
-function singlesOf(stream: Stream): string {
+/** The partitions of single values that a row of the ledger speaks of, as `v`; null where it speaks of one alone. */
+function singlesOf(stream: Stream, row: string): string | null {
   const name = stream.dimensions.find((dimension) => isMany(stream, dimension))
-  if (name === undefined) return 'cross join lateral (select l.whole as partition) v'
-  const values = `string_to_array(l.whole::json ->> ${quoteLiteral(name)}, ',')`
-  return `cross join lateral (select ${withValue('l.whole', name, 'u.value')} as partition from unnest(${values}) as u (value)) v`
+  if (name === undefined) return null
+  const values = `string_to_array(${row}.whole::json ->> ${quoteLiteral(name)}, ',')`
+  return `cross join lateral (select ${withValue(`${row}.whole`, name, 'u.value')} as partition from unnest(${values}) as u (value)) v`
 }
 
 /**

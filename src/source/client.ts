@@ -4,6 +4,7 @@ import { AnswerInvalid, BackfillError, InvariantError, SourceUnavailable, Termin
 import { manyValues } from '../domain/fan-out.js'
 import type { Budget, Clock, KeyText, Log, Page, SourceClient, SourceCount, WalkStart } from '../domain/ports.js'
 import type { ConfirmRequest, CountRule } from '../domain/source-model.js'
+import { countAnswers } from './count-answers.js'
 import { createCredentialKeeper } from './credential-keeper.js'
 import type { ExchangeDependencies } from './exchange.js'
 import { cursorOf } from './numbered-pager.js'
@@ -170,13 +171,23 @@ function countAsker(
 ): (rule: CountRule) => Promise<SourceCount | null> {
   const asking = { signal: start.signal, onRequest, isFirst: true }
   const { visit } = asked
-  let page: ReturnType<Visit['askPage']> | null = null
+  const { changedSince } = start
+  const askPage = async (options: PagerOptions) => {
+    const pager = changedSince === undefined ? countPager(options) : pagerOf({ ...options, since: changedSince })
+    return await visit.askPage(pager.stepAt(null), asking)
+  }
+  let pages: ReturnType<typeof countAnswers> | null = null
   return async (rule) => {
     if (rule.request !== null) return await visit.askCount(rule, rule.request, asking)
-    const options = pagerOptions(start, asked)
-    const pager =
-      start.changedSince === undefined ? countPager(options) : pagerOf({ ...options, since: start.changedSince })
-    page ??= visit.askPage(pager.stepAt(null), asking)
-    return countBy(await page, rule)
+    pages ??= countAnswers(pagerOptions(start, asked), askPage)
+    return sumOf((await pages).map((page) => countBy(page, rule)))
   }
+}
+
+/** null where one part has none. */
+function sumOf(counts: readonly (SourceCount | null)[]): SourceCount | null {
+  const known = counts.filter((count) => count !== null)
+  if (known.length === 0 || known.length < counts.length) return null
+  const value = known.reduce((sum, count) => sum + count.value, 0)
+  return { value, trust: known.every(({ trust }) => trust === 'exact') ? 'exact' : 'at least' }
 }

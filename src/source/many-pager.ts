@@ -71,6 +71,11 @@ export function manyPager(rules: ManyValues, inner: Pager, options: PagerOptions
   }
 }
 
+/** How many of the first values one request asks for. `learned`: what the source took last; undefined: nothing is known of it. */
+export function fittingValues(values: readonly string[], rules: ManyValues, learned: number | undefined): number {
+  return fit(values, rules, { at: 0, size: Math.min(rules.max, learned ?? rules.max) })
+}
+
 /** As many of `size` values as an address takes. */
 function fit(values: readonly string[], { join }: ManyValues, { at, size }: Pick<Place, 'at' | 'size'>): number {
   const separator = encodeURIComponent(join).length

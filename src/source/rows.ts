@@ -38,14 +38,18 @@ export function rowsOf(decoded: Decoded, options: RowOptions): Json[] {
 /** True where the list that may be left out is: what is around it must be there, and name no error. */
 function isLeftOut(rows: Json | undefined, root: Json | undefined, { emptyWithoutRows, rows: path }: AnswerShape) {
   if (emptyWithoutRows !== true || (rows !== undefined && rows !== null)) return false
-  return isJsonObject(valueAt(root, path.slice(0, -1))) && isJsonObject(root) && !namesError(root)
+  const around = path.map((_, depth) => valueAt(root, path.slice(0, depth)))
+  return isJsonObject(around.at(-1)) && !around.some((level) => isJsonObject(level) && saysFailed(level))
 }
 
 /** An error that no definition foresaw looks like an answer whose list was left out. */
-function namesError(root: JsonObject): boolean {
-  return Object.entries(root).some(
-    ([name, value]) => /^(error|fault|exception)/i.test(name) && value !== 0 && isFilled(value),
-  )
+function saysFailed(level: JsonObject): boolean {
+  return Object.entries(level).some(([name, value]) => {
+    if (/^(error|fault|exception)/i.test(name)) return value !== 0 && isFilled(value)
+    const word = textOf(value).toLowerCase()
+    if (/^(ok|success)$/i.test(name)) return word === 'false' || word === '0'
+    return /^status$/i.test(name) && /^(error|fail|failed|failure)$/.test(word)
+  })
 }
 
 /** The values of an object, each with its name; an empty list is an empty object to some languages. */

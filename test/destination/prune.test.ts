@@ -308,6 +308,33 @@ test('the partitions of single values have a say where many are asked for at a t
   expect(await walkOf('1', 1)).toMatchObject({ waitsFor: [], missing: 1 })
 })
 
+test('a walk before confirms what is missing, whatever values were asked for together then', async () => {
+  const destination = await openDestination(database.config)
+  const stream = usersOf({ fanOut: { dimension: 'campus', many } })
+  await database.sql(
+    'create table public.campuses_5 (id bigint primary key); insert into campuses_5 values (1), (2), (3)',
+  )
+  const walkOf = async (campus: string, ...ids: number[]) => {
+    const users = ids.map((id) => ({ id, name: 'x' }))
+    const scope = scopeOf({ campus }, { rows: campuses('campuses_5') })
+    return await walk(destination, { stream, partition: { campus }, rows: users, scope })
+  }
+  await walkOf('1,2', 1, 2)
+  await walkOf('3', 3, 4)
+  await walkOf('2,3', 2, 3)
+  expect(await walkOf('1', 1)).toMatchObject({ missing: 1, confirmed: 0 })
+  expect(await idsIn(stream)).toEqual([1, 2, 3, 4])
+  // A campus that was walked once has nothing to confirm with.
+  await database.sql('insert into campuses_5 values (5)')
+  await walkOf('3', 3)
+  await walkOf('1,2', 1, 2)
+  expect(await walkOf('5', 5)).toMatchObject({ missing: 1, confirmed: 0 })
+  await walkOf('1', 1)
+  await walkOf('2', 2)
+  expect(await walkOf('5,3', 5, 3)).toMatchObject({ missing: 1, confirmed: 1 })
+  expect(await idsIn(stream)).toEqual([1, 2, 3, 5])
+})
+
 test('only a walk of everything deletes, or lets others delete; what a walk of changes saw was seen', async () => {
   const destination = await openDestination(database.config)
   const stream = usersOf({ dimensions: [], fanOut: null })

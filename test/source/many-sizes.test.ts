@@ -55,3 +55,23 @@ it('passes over no row though another walk learns of a smaller size before its f
     new Set(['1,2,3,4']),
   )
 })
+
+it('counts all values of a partition: fewer at a time where the source takes fewer, or where an address would be too long', async () => {
+  const long = Array.from({ length: 4 }, (_, index) => `${String(index)}${'x'.repeat(2500)}`)
+  const counts = new Map([...['1', '2', '3', '4'], ...long].map((owner, index) => [owner, index + 1]))
+  const server = await serve((_request, response, at) => {
+    const owners = at.searchParams.get('owners')?.split(',') ?? []
+    if (owners.includes('3') && owners.length > 1) {
+      response.writeHead(502).end()
+      return
+    }
+    const total = owners.reduce((sum, owner) => sum + (counts.get(owner) ?? 0), 0)
+    json(response, [], { 'x-total': String(total), 'x-per-page': '2' })
+  })
+  const { client } = bench()
+  const count = async (owner: string) =>
+    (await client.count(startOf(sourceOf(server.origin), stream, { partition: { owner } }))).count
+  expect(await count(long.join(','))).toEqual({ value: 26, trust: 'exact' })
+  expect(server.seen).toHaveLength(2)
+  expect(await count('1,2,3,4')).toEqual({ value: 10, trust: 'exact' })
+})

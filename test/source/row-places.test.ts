@@ -80,7 +80,20 @@ describe('a list left out where it would be empty', () => {
     },
   )
 
+  it.each([
+    '{ "data": { "error": "no such account" } }',
+    '{ "data": {}, "errors": ["no"] }',
+    '{ "data": {}, "success": false, "message": "come back later" }',
+    '{ "data": {}, "ok": "false" }',
+    '{ "status": "error", "data": {} }',
+    '{ "data": { "status": "Failed" } }',
+  ])('is not an answer that says at any level above the list that it failed: %s', async (body) => {
+    const deep = { ...mayLack, rows: ['data', 'items'] }
+    expect(await errorOf(recordsOf(body, deep))).toMatchObject({ code: 'rows_missing' })
+  })
+
   it('may say that there is no error', async () => {
+    expect(await recordsOf('{ "ok": true, "success": 1, "status": "success" }', mayLack)).toEqual([])
     expect(await recordsOf('{ "error_code": 0, "error": "", "errors": [], "exception": null }', mayLack)).toEqual([])
   })
 
