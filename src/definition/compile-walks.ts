@@ -13,6 +13,7 @@ import type {
   Windows,
 } from '../domain/walk-model.js'
 import { isGiven, refuse, requireName, type SourceScope, type Spot, type StreamChanges, spotAt } from './compilation.js'
+import { compileMany } from './compile-many.js'
 import { checkTemplates } from './compile-templates.js'
 import type { SourceDraft, StreamDraft } from './source-schema.js'
 import type { FilterNames, FullWalkDraft, IncrementalDraft } from './walk-schema.js'
@@ -69,10 +70,8 @@ export function compileFanOut(scope: SourceScope, spot: Spot, draft: StreamDraft
   checkSameRows(scope, spotAt(at, name), { name, from: given.from })
   const many = 'many' in given ? given.many : undefined
   if (many === undefined) return { dimension: name, many: null }
-  return {
-    dimension: name,
-    many: { param: many.param, join: many.join ?? ',', max: many.max, shrinkOn: many.shrinkOn ?? [] },
-  }
+  const inBody = draft.request?.paramsIn === 'body'
+  return { dimension: name, many: compileMany(scope, spotAt(at, name, 'many'), { draft: many, inBody }) }
 }
 
 /** Two streams that use one name must mean the same rows. */
