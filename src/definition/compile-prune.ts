@@ -1,6 +1,7 @@
 // Owns when a mirrored stream may delete: the rules of `prune`, their defaults, and the request that confirms a row's end.
 import type { PruneRules } from '../domain/source-model.js'
 import { isGiven, refuse, type SourceScope, type Spot, spotAt } from './compilation.js'
+import { compileMany } from './compile-many.js'
 import { compileRequest } from './compile-request.js'
 import type { PruneDraft } from './source-schema.js'
 
@@ -43,7 +44,7 @@ export function compilePrune(
         many:
           many === undefined
             ? null
-            : { param: many.param, join: many.join ?? ',', max: many.max, shrinkOn: many.shrinkOn ?? [] },
+            : compileMany(scope, spotAt(at, 'many'), { draft: many, inBody: compiled.request.bodyParams }),
       },
       most,
       cascades,

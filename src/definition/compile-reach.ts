@@ -15,7 +15,7 @@ export function checkReach(scope: SourceScope, spot: Spot, { answer, pagination,
   const why = whyUnnamed(answer)
   if (why === null) return
   const check = (at: Spot, from: Extract): void => {
-    if ('header' in from || isInList(answer, from.path)) return
+    if ('header' in from || isInList(answer, from.path) || isInFooter(answer, from.path)) return
     const place =
       answer.format === 'csv' || answer.shape === 'entries' ? 'a header' : 'a header, or a place like [0].next'
     // What a stream takes from its source is reported where the stream says what does not go with it.
@@ -36,7 +36,11 @@ function whyUnnamed({ format, rows, shape }: AnswerShape): string | null {
   if (format === 'csv') return 'CSV is nothing but rows'
   if (format === 'ndjson') return 'NDJSON is a list of lines'
   if (rows.length === 0 && shape === 'entries') return 'without "rows" the whole answer is rows by name'
-  return rows.length === 0 ? 'without "rows" the whole answer is the list of rows' : null
+  return rows.length === 0 && shape !== 'one' ? 'without "rows" the whole answer is the list of rows' : null
+}
+
+function isInFooter({ format, csv }: AnswerShape, [first, line]: JsonPath): boolean {
+  return format === 'csv' && first === 'footer' && typeof line === 'number' && line < (csv.footer ?? 0)
 }
 
 function isInList({ format, shape }: AnswerShape, [first]: JsonPath): boolean {

@@ -70,6 +70,8 @@ export function compileAnswer(scope: SourceScope, spot: Spot, drafts: readonly A
     delimiter: draft.csv?.delimiter ?? ',',
     header: draft.csv?.header ?? true,
     columns: draft.csv?.columns ?? [],
+    ...(draft.csv?.footer === undefined ? {} : { footer: draft.csv.footer }),
+    ...(draft.csv?.nulls === undefined ? {} : { nulls: draft.csv.nulls }),
   }
   checkRowsOnly(scope, spot, draft)
   if (format === 'csv' && !csv.header && csv.columns.length === 0) {
@@ -83,6 +85,8 @@ export function compileAnswer(scope: SourceScope, spot: Spot, drafts: readonly A
     rows: draft.rows ?? [],
     ...(draft.unfold === undefined ? {} : { unfold: draft.unfold }),
     ...(draft.emptyWithoutRows === true ? { emptyWithoutRows: true } : {}),
+    ...(draft.emptyOn === undefined ? {} : { emptyOn: endErrors(draft.emptyOn) }),
+    ...(draft.parse === undefined ? {} : { parse: draft.parse }),
     shape: draft.shape ?? 'auto',
     header: draft.header ?? null,
     contentTypes: draft.contentTypes ?? [],
@@ -103,8 +107,8 @@ function checkRowsOnly(scope: SourceScope, spot: Spot, draft: AnswerDraft): void
   checkRowPlaces(scope, spot, draft)
   const lacks = {
     json: [],
-    ndjson: ['header', 'emptyWithoutRows'],
-    csv: ['header', 'unfold', 'errors', 'emptyWithoutRows'],
+    ndjson: ['header', 'emptyWithoutRows', 'parse'],
+    csv: ['header', 'unfold', 'errors', 'emptyWithoutRows', 'parse'],
   } as const
   for (const key of lacks[format]) {
     const given = draft[key]
@@ -121,12 +125,12 @@ function checkRowPlaces(scope: SourceScope, spot: Spot, draft: AnswerDraft): voi
     const expected = '"rows", the place of the list that may be left out'
     refuse(scope.mistakes, spotAt(spot, 'emptyWithoutRows'), { expected, found: 'nothing' })
   }
-  if (shape !== 'entries') return
+  if (shape !== 'entries' && shape !== 'one') return
   if (format !== 'json') {
     const expected = `objects, arrays or values, because an answer of format ${format} is a list`
-    refuse(scope.mistakes, spotAt(spot, 'shape'), { expected, found: '"entries"' })
+    refuse(scope.mistakes, spotAt(spot, 'shape'), { expected, found: `"${shape}"` })
   } else if (header !== undefined) {
-    const expected = 'no "header", because rows by name are no lists'
+    const expected = `no "header", because ${shape === 'one' ? 'one record is no list' : 'rows by name are no lists'}`
     refuse(scope.mistakes, spotAt(spot, 'header'), { expected, found: 'one' })
   }
 }
@@ -134,12 +138,14 @@ function checkRowPlaces(scope: SourceScope, spot: Spot, draft: AnswerDraft): voi
 function compileExpectations(
   scope: SourceScope,
   spot: Spot,
-  drafts: Readonly<Record<string, string>>,
+  drafts: NonNullable<AnswerDraft['expect']>,
 ): AnswerShape['expect'] {
-  checkTemplates(scope, spot, { templates: drafts, mayUseCursor: true })
-  return Object.entries(drafts).flatMap(([place, is]) => {
+  return Object.entries(drafts).flatMap(([place, draft]) => {
+    const [is = '', ...or] = draft.is
+    for (const template of draft.is) checkTemplate(scope, spotAt(spot, place), { template, mayUseCursor: true })
     const from = readExtract(place)
-    if (from !== null) return [{ from, is }]
+    const otherwise = 'otherwise' in draft && draft.otherwise !== undefined ? { otherwise: draft.otherwise } : {}
+    if (from !== null) return [{ from, is, ...(or.length === 0 ? {} : { or }), ...otherwise }]
     refuse(scope.mistakes, spotAt(spot, place), {
       expected: 'a path like meta.site, or "header X-Site"',
       found: JSON.stringify(place),
@@ -182,12 +188,16 @@ function namesCursor({ path, query, headers, body }: RequestShape): boolean {
   return /\{\s*cursor\s*\}/.test(texts.replaceAll(/\{\{|\}\}/g, ''))
 }
 
-/** The last row must be one, and hold the value at a place of its own. */
-export function checkLastRow(
+/** One record has no pages. The last row must be one, and hold the value at a place of its own. */
+export function checkPages(
   scope: SourceScope,
   spot: Spot,
   { answer, pagination }: { readonly answer: AnswerShape; readonly pagination: Pagination },
 ): void {
+  if (answer.shape === 'one' && pagination.kind !== 'none') {
+    const expected = '"paginate: none", because an answer of one record has no pages'
+    refuse(scope.mistakes, spotAt(spot, 'answer', 'shape'), { expected, found: pagination.kind })
+  }
   if (pagination.kind !== 'lastRow') return
   const at = spotAt(spot, 'paginate', 'lastRow')
   const found = isGiven(at) ? at : spot

@@ -3,6 +3,7 @@ import { manyOf } from '../domain/fan-out.js'
 import type { Column, Dimension, Stream } from '../domain/source-model.js'
 import type { FanOut, RowDimension } from '../domain/walk-model.js'
 import { isGiven, refuse, requireName, type SourceScope, type Spot, spotAt } from './compilation.js'
+import { compileMany } from './compile-many.js'
 import type { SourceDraft, StreamDraft } from './source-schema.js'
 
 /** A dimension of rows as some place of a definition asks for it. */
@@ -55,10 +56,8 @@ export function compileFanOut(scope: SourceScope, spot: Spot, draft: StreamDraft
   checkSameRows(scope, spotAt(at, name), { name, from: given.from })
   const many = 'many' in given ? given.many : undefined
   if (many === undefined) return { dimension: name, many: null }
-  return {
-    dimension: name,
-    many: { param: many.param, join: many.join ?? ',', max: many.max, shrinkOn: many.shrinkOn ?? [] },
-  }
+  const inBody = draft.request?.paramsIn === 'body'
+  return { dimension: name, many: compileMany(scope, spotAt(at, name, 'many'), { draft: many, inBody }) }
 }
 
 /** Two streams that use one name must mean the same rows. */

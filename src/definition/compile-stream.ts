@@ -1,6 +1,6 @@
 // Owns a stream as a whole: its parts put together, the dimensions it depends on found, its settings resolved, its request hashed.
 import { createHash } from 'node:crypto'
-import type { Pagination, Source, Stream, StreamSettings, TableName } from '../domain/source-model.js'
+import type { Expectation, Pagination, Source, Stream, StreamSettings, TableName } from '../domain/source-model.js'
 import { templateVariables } from '../domain/template.js'
 import {
   isGiven,
@@ -20,7 +20,7 @@ import { compilePrune } from './compile-prune.js'
 import { checkReach } from './compile-reach.js'
 import {
   type CompiledRequest,
-  checkLastRow,
+  checkPages,
   checkParams,
   compileAnswer,
   compileCounts,
@@ -84,8 +84,10 @@ export function compileStream(
   checkDisposition(scope, spot, changes.disposition ?? draft.disposition)
   const dimensions = compileDimensions(scope, spot, { given: draft.dimensions, used })
   const answer = compileAnswer(scope, spotAt(spot, 'answer'), [parts.answer ?? {}, draft.answer ?? {}])
-  checkLastRow(scope, spot, { answer, pagination })
+  checkPages(scope, spot, { answer, pagination })
   checkReach(scope, spot, { answer, pagination, count: counts.rules })
+  const isOwn = ({ is, or = [] }: Expectation) =>
+    [is, ...or].every((template) => namesOnly(template, dimensions, scope.dimensionNames))
   const stream: Stream = {
     source: scope.name,
     name,
@@ -93,7 +95,7 @@ export function compileStream(
     table: tableOf(scope, spot, { name, draft, changes }),
     request: request.request,
     // What the source expects of its answers is for the streams that have the dimensions it names.
-    answer: { ...answer, expect: answer.expect.filter(({ is }) => namesOnly(is, dimensions, scope.dimensionNames)) },
+    answer: { ...answer, expect: answer.expect.filter(isOwn) },
     pagination,
     fanOut,
     incremental: compileIncremental(scope, spot, { draft, changes, columns: columns.columns }),

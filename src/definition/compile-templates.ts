@@ -102,7 +102,7 @@ function checkDimension(
     value: hole.name,
     known: scope.dimensionNames,
   })
-  const isDated = hole.part !== 'start' || hole.format !== null
+  const isDated = hole.part !== 'start' || hole.format !== null || hole.shift !== undefined
   if (isKnown && isDated && scope.dimensions[hole.name]?.kind !== 'dates') {
     refuse(scope.mistakes, spot, {
       expected: 'a dimension of dates, for a format or part',

@@ -224,7 +224,7 @@ export const settingsCatalogue: readonly Setting[] = [
   }),
   streamSetting('statuses', 'statuses', {
     default: '5xx and 408 retry, other 3xx and 4xx dead',
-    sentence: 'fate of a status: retry, dead or budget, or rules for its answers',
+    sentence: 'fate of a status: retry, dead, budget or credentials, or rules for its answers',
     seed: '404 stays in the queue, retried up to 3x',
     example: '{ 404: retry }',
     environment: null,

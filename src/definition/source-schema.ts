@@ -117,19 +117,61 @@ const answerError = z.union(
   { error: 'a path whose presence is an error, or { path: ok, equals: false, message: error, fate: retry }' },
 )
 
+const isExpected = 'what it must say, a list of these, or { is: …, otherwise: empty }'
+const oneOrMore = z.union(
+  [scalar.transform((one) => [one]), listOf(scalar, isExpected).min(1, { error: isExpected })],
+  {
+    error: isExpected,
+  },
+)
+const expectation = z.union(
+  [
+    oneOrMore.transform((is) => ({ is })),
+    z.strictObject(
+      { is: oneOrMore, otherwise: z.literal('empty', { error: '"empty"' }).optional() },
+      { error: isExpected },
+    ),
+  ],
+  { error: isExpected },
+)
+
+const endExpected = 'a status like 404 (or 204, no content), or { status: 400, path: code, equals: past_end }'
+const endStatus = z.union([z.literal(204, { error: endExpected }), count(400, 599)], { error: endExpected })
+const endError = z.union(
+  [
+    endStatus.transform((status) => ({ status })),
+    z.strictObject({ status: endStatus, path: path.optional(), equals: json.optional() }),
+  ],
+  { error: endExpected },
+)
+const emptyExpected = 'a status like 404, or { status: 404, path: error, equals: not_found }'
+const emptyStatus = count(400, 499)
+const emptyOn = listOf(
+  z.union(
+    [
+      emptyStatus.transform((status) => ({ status })),
+      z.strictObject({ status: emptyStatus, path: path.optional(), equals: json.optional() }),
+    ],
+    { error: emptyExpected },
+  ),
+  'a list of errors that mean "there is nothing"',
+)
+
 const delimiter = 'one character, no quote and no line end'
 const answer = z.strictObject(
   {
     format: oneOf(['json', 'ndjson', 'csv']).optional(),
     rows: path.optional(),
     unfold: path.optional(),
-    shape: oneOf(['auto', 'objects', 'arrays', 'values', 'entries']).optional(),
+    shape: oneOf(['auto', 'objects', 'arrays', 'values', 'entries', 'one']).optional(),
     emptyWithoutRows: z.boolean({ error: 'true or false' }).optional(),
+    emptyOn: emptyOn.optional(),
+    parse: path.optional(),
     header: path.optional(),
     contentTypes: listOf(words('a media type like application/json'), 'a list of media types').optional(),
     errors: listOf(answerError, 'a list of what is an error inside a 200').optional(),
     expect: z
-      .record(z.string(), scalar, {
+      .record(z.string(), expectation, {
         error: 'places of an answer with what each must say, like { meta.site: "{site}", header X-Page: "{cursor}" }',
       })
       .optional(),
@@ -142,8 +184,13 @@ const answer = z.strictObject(
             .optional(),
           header: z.boolean({ error: 'true or false' }).optional(),
           columns: listOf(words('a column name'), 'a list of column names').optional(),
+          footer: count(1, 100).optional(),
+          nulls: listOf(
+            z.string({ error: 'text, also an empty one' }),
+            'a list of texts that stand for nothing',
+          ).optional(),
         },
-        { error: '{ delimiter: ";", header: true, columns: […] }' },
+        { error: '{ delimiter: ";", header: true, columns: […], footer: 1, nulls: [""] }' },
       )
       .optional(),
   },
@@ -151,15 +198,6 @@ const answer = z.strictObject(
 )
 
 const parameter = words('the name of a parameter')
-const endExpected = 'a status like 404 (or 204, no content), or { status: 400, path: code, equals: past_end }'
-const endStatus = z.union([z.literal(204, { error: endExpected }), count(400, 599)], { error: endExpected })
-const endError = z.union(
-  [
-    endStatus.transform((status) => ({ status })),
-    z.strictObject({ status: endStatus, path: path.optional(), equals: json.optional() }),
-  ],
-  { error: endExpected },
-)
 const sized = { size: parameter.optional(), max: count(1, 1_000_000).optional() }
 const endErrors = listOf(endError, 'a list of errors that mean "past the end"').optional()
 const followed = {

@@ -1,9 +1,12 @@
 // Owns the shape of `statuses`: the fate of a status, or rules that tell its answers apart.
 import { z } from 'zod'
 import type { StatusFate, StatusRule } from '../domain/source-model.js'
-import { fate, listOf, words } from './schema-parts.js'
+import { duration, json, listOf, oneOf, path, words } from './schema-parts.js'
 
-const ruleExpected = '{ content_type: text/html, fate: retry }, { empty: true, fate: dead }, or a fate for the rest'
+/** What becomes of a task whose request got such a status. */
+const fate = oneOf(['retry', 'dead', 'budget', 'credentials'])
+const ruleExpected =
+  '{ content_type: text/html, fate: retry }, { path: error.code, contains: quota, fate: budget, wait: 1h }, or a fate for the rest'
 const rule = z.union(
   [
     fate.transform((one): StatusRule => ({ fate: one })),
@@ -16,20 +19,40 @@ const rule = z.union(
             .optional(),
           empty: z.boolean({ error: 'true or false' }).optional(),
           header: words('the name of a header').optional(),
-          contains: words('text that the header holds').optional(),
+          path: path.optional(),
+          equals: json.optional(),
+          contains: words('text that the header, or the place of the body, holds').optional(),
+          wait: duration(1000, 86_400_000).optional(),
           fate,
         },
         { error: ruleExpected },
       )
-      .refine(({ header, contains }) => header !== undefined || contains === undefined, {
-        error: 'header, whose text it is about',
-        path: ['contains'],
+      .refine(
+        ({ header, path: place, contains }) => header !== undefined || place !== undefined || contains === undefined,
+        {
+          error: 'header or path, whose text it is about',
+          path: ['contains'],
+        },
+      )
+      .refine(({ path: place, equals }) => place !== undefined || equals === undefined, {
+        error: 'path, whose value it is about',
+        path: ['equals'],
+      })
+      .refine(({ header, path: place }) => header === undefined || place === undefined, {
+        error: 'header or path, not both',
+        path: ['path'],
+      })
+      .refine(({ wait, fate: becomes }) => wait === undefined || becomes === 'budget', {
+        error: 'fate: budget, which is what waits',
+        path: ['wait'],
       })
       .transform(
-        ({ contentType, empty, header, contains, fate: becomes }): StatusRule => ({
+        ({ contentType, empty, header, path: place, equals, contains, wait, fate: becomes }): StatusRule => ({
           ...(contentType === undefined ? {} : { contentType: contentType.toLowerCase() }),
           ...(empty === undefined ? {} : { isEmpty: empty }),
           ...(header === undefined ? {} : { header: { name: header.toLowerCase(), contains: contains ?? null } }),
+          ...(place === undefined ? {} : { body: { path: place, equals: equals ?? null, contains: contains ?? null } }),
+          ...(wait === undefined ? {} : { waitMs: wait }),
           fate: becomes,
         }),
       ),
@@ -37,7 +60,8 @@ const rule = z.union(
   { error: ruleExpected },
 )
 
-const fatesExpected = 'retry, dead, budget, or a list like [{ content_type: text/html, fate: retry }, dead]'
+const fatesExpected =
+  'retry, dead, budget, credentials, or a list like [{ content_type: text/html, fate: retry }, dead]'
 const fates: z.ZodType<StatusFate, z.input<typeof fate> | z.input<typeof rule>[]> = z.union(
   [fate, listOf(rule, fatesExpected).min(1, { error: fatesExpected })],
   { error: fatesExpected },

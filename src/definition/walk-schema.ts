@@ -21,6 +21,8 @@ export const many = z.strictObject(
   {
     param: parameter,
     join: words('what stands between two values').optional(),
+    form: words('text with {value}, like "isbn:{value}"').optional(),
+    list: z.boolean({ error: 'true or false' }).optional(),
     max: count(1, 10_000),
     shrinkOn: listOf(count(400, 599), 'a list of statuses that say "too many values"').optional(),
   },
@@ -109,6 +111,7 @@ export const match = z.record(z.string(), words('a column name'), {
   error: 'dimensions with the column that holds each, like { user_id: user_id }',
 })
 
+export type ManyDraft = z.output<typeof many>
 export type IncrementalDraft = z.output<typeof incremental>
 export type FullWalkDraft = z.output<typeof fullWalk>
 export type FilterNames = z.output<typeof filters>

@@ -4,9 +4,16 @@ import { ConfigError } from './errors.js'
 import type { DateDimension } from './source-model.js'
 
 export type DateStep = DateDimension['step']
-/** Which day of a step: its first, its last, or the first of the next one (an exclusive upper bound). */
-export type DatePart = 'start' | 'end' | 'next'
+/** Which day of a step: its first, its last, the first of the next one (an exclusive upper bound), or the first or last of the month that it begins in. */
+export type DatePart = 'start' | 'end' | 'next' | 'month_start' | 'month_end'
+/** So many steps later; below zero earlier. From a day that the month there has not to its last. */
+export interface DateShift {
+  readonly by: number
+  readonly step: DateStep
+}
 export interface DateForm {
+  /** Moves the value before its part is looked for; absent: it stays. */
+  readonly shift?: DateShift
   readonly part: DatePart
   readonly format: string | null
 }
@@ -43,12 +50,34 @@ export function dateValues(dimension: DateDimension, today: string, order: DateO
  * @throws ConfigError where the value is no date of that step.
  */
 export function formatDate(value: string, step: DateStep, as: DateForm): string {
-  const { part, format } = as
-  const first = parseDateValue(value, step)
-  if (part === 'start' && format === null) return value
-  const next = nextStep(first, step)
-  const day = part === 'start' ? first : part === 'next' ? next : next - dayMs
-  return writeDay(new Date(day), format ?? 'YYYY-MM-DD')
+  const { part, format, shift } = as
+  const first = moved(parseDateValue(value, step), shift)
+  if (part === 'start' && format === null) return valueOf(first, step)
+  return writeDay(new Date(partOf(first, step, part)), format ?? 'YYYY-MM-DD')
+}
+
+function partOf(first: number, step: DateStep, part: DatePart): number {
+  switch (part) {
+    case 'start':
+      return first
+    case 'next':
+      return nextStep(first, step)
+    case 'end':
+      return nextStep(first, step) - dayMs
+    case 'month_start':
+      return startOfStep(first, 'month')
+    case 'month_end':
+      return nextStep(startOfStep(first, 'month'), 'month') - dayMs
+  }
+}
+
+function moved(day: number, shift: DateShift | undefined): number {
+  if (shift === undefined) return day
+  const { by, step } = shift
+  if (step === 'day' || step === 'week') return day + by * (step === 'day' ? 1 : 7) * dayMs
+  const date = new Date(day)
+  const month = utcDay(date.getUTCFullYear(), date.getUTCMonth() + by * (step === 'year' ? 12 : 1))
+  return Math.min(month + (date.getUTCDate() - 1) * dayMs, nextStep(month, 'month') - dayMs)
 }
 
 /** The first day of a dimension value, Unix ms at UTC midnight. @throws ConfigError where the value is none of that step. */

@@ -25,7 +25,7 @@ export interface Source {
 }
 
 /**
- * Text with holes: `{dimension}`, `{dimension:M/D/YYYY}`, `{dimension.end}`, `{dimension.next}` (dates), `{config.NAME}`, `{cursor}` (where the stream
+ * Text with holes: `{dimension}`, `{dimension:M/D/YYYY}`, `{dimension.end}`, `{dimension.next}`, `{dimension.month_end - 1 month}` (dates), `{config.NAME}`, `{cursor}` (where the stream
  * paginates by cursor), `$NAME` or `${NAME}` (environment, secret). `{{` and `}}` are braces, `$$` is a dollar sign.
  */
 export type Template = string
@@ -255,11 +255,15 @@ export interface AnswerShape {
   readonly unfold?: JsonPath
   /** True: an answer without the list, or with null in its place, has no rows. Absent: it is an error. */
   readonly emptyWithoutRows?: true
+  /** Errors of a walk's first request that mean "there is nothing"; absent: none. */
+  readonly emptyOn?: readonly EndError[]
+  /** Place of a text that holds JSON: what the other places lead through it to is looked for in there. Absent: none. */
+  readonly parse?: JsonPath
   /**
    * `auto`: objects stay, arrays take their names from `header`, plain values become `{ value }`. `entries`: the rows are the values of an object, each with its
-   * name as `_key`.
+   * name as `_key`. `one`: there is one record, and no list.
    */
-  readonly shape: 'auto' | 'objects' | 'arrays' | 'values' | 'entries'
+  readonly shape: 'auto' | 'objects' | 'arrays' | 'values' | 'entries' | 'one'
   /** Names for rows that are arrays. */
   readonly header: JsonPath | null
   /** Media types accepted, beside the format's own; empty: the format's own only. */
@@ -268,12 +272,24 @@ export interface AnswerShape {
   readonly errors: readonly AnswerError[]
   /** What a good answer says of itself, and must say truly: another one belongs to another partition, page or day. */
   readonly expect: readonly Expectation[]
-  readonly csv: { readonly delimiter: string; readonly header: boolean; readonly columns: readonly string[] }
+  readonly csv: {
+    readonly delimiter: string
+    readonly header: boolean
+    readonly columns: readonly string[]
+    /** Lines behind the rows that are none, at `footer[0]` and so on as text; absent: none. */
+    readonly footer?: number
+    /** Values that stand for nothing; absent: none does, and an empty text stays one. */
+    readonly nulls?: readonly string[]
+  }
 }
 /** The value at this place of an answer is the template's. Left out where the walk's first request has no cursor that it could name. */
 export interface Expectation {
   readonly from: Extract
   readonly is: Template
+  /** Other values that say the same; absent: none. */
+  readonly or?: readonly Template[]
+  /** What another value means: the source answered for somebody else and may do better (absent), or it has nothing for this partition. */
+  readonly otherwise?: 'empty'
 }
 export interface AnswerError {
   readonly path: JsonPath
@@ -285,7 +301,7 @@ export interface AnswerError {
 /** What becomes of a task whose request got this answer. */
 export type Fate = 'retry' | 'dead' | 'budget'
 /** The fate of a status, or rules of which the first that fits decides; where none does, the status has no fate of its own. */
-export type StatusFate = Fate | readonly StatusRule[]
+export type StatusFate = StatusRule['fate'] | readonly StatusRule[]
 /** Fits where all that it names is true of the answer. */
 export interface StatusRule {
   /** Media type without parameters: `text/html`; `text/*`. */
@@ -294,7 +310,12 @@ export interface StatusRule {
   readonly isEmpty?: boolean
   /** A header that must be there, and hold this text (in whatever case) where one is given. */
   readonly header?: { readonly name: string; readonly contains: string | null }
-  readonly fate: Fate
+  /** A place of its JSON that must be there, and be this value or hold this text (in whatever case) where one is given. */
+  readonly body?: { readonly path: JsonPath; readonly equals: Json | null; readonly contains: string | null }
+  /** `credentials`: the source refuses who asks, whatever the status. */
+  readonly fate: Fate | 'credentials'
+  /** How long the source is left alone where the answer says nothing of it, ms; only with the fate `budget`. */
+  readonly waitMs?: number
 }
 
 export interface CountRule {

@@ -1,7 +1,7 @@
 // Owns the text with holes that source definitions are made of: its grammar, its variables, and its expansion with the values of one
 // partition. Pure: where the environment's secrets come from, and how a hole is encoded for its place, are arguments.
 
-import type { DatePart } from './dates.js'
+import type { DatePart, DateShift, DateStep } from './dates.js'
 import { formatDate } from './dates.js'
 import { ConfigError } from './errors.js'
 import type { Partition } from './partition.js'
@@ -10,7 +10,13 @@ import type { Dimension, Template } from './source-model.js'
 /** One piece of a template. */
 export type TemplatePart =
   | { readonly kind: 'text'; readonly text: string }
-  | { readonly kind: 'dimension'; readonly name: string; readonly part: DatePart; readonly format: string | null }
+  | {
+      readonly kind: 'dimension'
+      readonly name: string
+      readonly part: DatePart
+      readonly format: string | null
+      readonly shift?: DateShift
+    }
   /** `{cursor}`: the position of the walk, in the request itself and not in a parameter beside it. */
   | { readonly kind: 'cursor' }
   | { readonly kind: 'config'; readonly name: string }
@@ -31,7 +37,8 @@ export interface TemplateScope {
 /** Turns a hole's value into what its place takes (a path part, a host). May refuse by throwing. */
 export type HoleEncoder = (value: string, hole: TemplateHole, before: string) => string
 
-const holePattern = /^(?<config>config\.)?(?<name>[A-Za-z_][A-Za-z0-9_-]*)(?:\.(?<part>end|next))?(?::(?<format>.+))?$/s
+const holePattern =
+  /^(?<config>config\.)?(?<name>[A-Za-z_][A-Za-z0-9_-]*)(?:\.(?<part>end|next|month_start|month_end))?(?:\s+(?<sign>[+-])\s*(?<by>\d{1,5})\s+(?<step>day|week|month|year)s?)?(?::(?<format>.+))?$/s
 const tokenPattern = /\{\{|\}\}|\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$([A-Za-z_][A-Za-z0-9_]*)|\{([^{}]*)\}|[{}]/g
 const parsed = new Map<Template, readonly TemplatePart[]>()
 
@@ -109,13 +116,17 @@ function readHole(hole: string, template: Template): TemplatePart {
   const groups = holePattern.exec(hole)?.groups
   const name = groups?.name
   if (groups === undefined || name === undefined) throw badTemplate(template, `"{${hole}}", which names nothing`)
-  const part = groups.part as 'end' | 'next' | undefined
+  const part = groups.part as DatePart | undefined
+  const by = Number(`${groups.sign ?? ''}${groups.by ?? ''}`)
+  const shift = groups.step === undefined ? {} : { shift: { by, step: groups.step as DateStep } }
   const format = groups.format ?? null
   if (groups.config === undefined) {
-    if (name === 'cursor' && part === undefined && format === null) return { kind: 'cursor' }
-    return { kind: 'dimension', name, part: part ?? 'start', format }
+    if (name === 'cursor' && part === undefined && format === null && groups.step === undefined)
+      return { kind: 'cursor' }
+    return { kind: 'dimension', name, part: part ?? 'start', format, ...shift }
   }
-  if (part !== undefined || format !== null) throw badTemplate(template, `"{${hole}}": a setting has no date format`)
+  if (part !== undefined || format !== null || groups.step !== undefined)
+    throw badTemplate(template, `"{${hole}}": a setting has no date format`)
   return { kind: 'config', name }
 }
 
@@ -154,7 +165,7 @@ function dimensionValue(hole: DimensionHole, scope: TemplateScope, template: Tem
   const value = ownValue(scope.partition, hole.name) ?? refuseHole(template, `value for dimension "${hole.name}"`)
   const dimension = ownValue(scope.dimensions, hole.name)
   if (dimension?.kind === 'dates') return formatDate(value, dimension.step, hole)
-  if (hole.part === 'start' && hole.format === null) return value
+  if (hole.part === 'start' && hole.format === null && hole.shift === undefined) return value
   return refuseHole(template, `dates in dimension "${hole.name}", which a format or ".${hole.part}" needs`)
 }
 

@@ -38,6 +38,10 @@ export interface ManyValues {
   /** Query parameter that takes the values. */
   readonly param: string
   readonly join: string
+  /** How each value is written, with `{value}`; absent: as it is. */
+  readonly form?: string
+  /** True: they are a list in the body, not one text. */
+  readonly isList?: true
   /** Values in one request, at most. */
   readonly max: number
   /** Statuses that say "too many values": asked again with half of them. */

@@ -8,14 +8,14 @@ import { isCutJson, parseExactJson } from './exact-json.js'
 import { excerptOf, isHtml } from './excerpt.js'
 import type { WireAnswer } from './transport.js'
 
-/** A decoded answer. `root` is what paths are looked up in: the JSON, the array of an NDJSON answer's lines; nothing for CSV. */
+/** A decoded answer. `root` is what paths are looked up in: the JSON, the array of an NDJSON answer's lines; of a CSV its footer, if it has one. */
 export interface Decoded {
   readonly root: Json | undefined
   /** Rows of a format that is nothing but rows. */
   readonly lines: readonly Json[] | null
 }
 export interface DecodeOptions {
-  readonly shape: Pick<AnswerShape, 'format' | 'contentTypes' | 'csv'>
+  readonly shape: Pick<AnswerShape, 'format' | 'contentTypes' | 'csv' | 'expect'>
   /** Method and address without secrets. */
   readonly address: string
   /** Takes secrets out of what the source sent back. */
@@ -42,7 +42,7 @@ export function decode(answer: WireAnswer, options: DecodeOptions): Decoded {
     case 'ndjson':
       return readNdjson(text, options)
     case 'csv':
-      return { root: undefined, lines: readCsv(text, options) }
+      return readCsv(text, options)
   }
 }
 
@@ -120,8 +120,9 @@ function readJson(text: string, options: DecodeOptions): Json {
   }
 }
 
-function cut(options: DecodeOptions, fact: string): SourceUnavailable {
-  return new SourceUnavailable('cut_body', `fetch ${options.address} found ${fact}`)
+function cut(options: DecodeOptions, fact: string, hint?: string): SourceUnavailable {
+  const details = hint === undefined ? {} : { hint }
+  return new SourceUnavailable('cut_body', `fetch ${options.address} found ${fact}`, details)
 }
 
 function unparsable(options: DecodeOptions, what: string, error: unknown): AnswerInvalid {
@@ -144,7 +145,7 @@ function readNdjson(text: string, options: DecodeOptions): Decoded {
   return { root: lines, lines }
 }
 
-function readCsv(text: string, options: DecodeOptions): Json[] {
+function readCsv(text: string, options: DecodeOptions): Decoded {
   const all = csvRecords(text, options)
   const { csv } = options.shape
   // Empty lines before the header are none: one of them taken for it would make a file of rows one without any.
@@ -162,14 +163,34 @@ function readCsv(text: string, options: DecodeOptions): Json[] {
   }
   const names = csv.columns.length > 0 ? csv.columns : (header ?? [])
   checkNames(names, header, options)
+  const root = csv.footer === undefined ? undefined : { footer: takeFooter(records, names, options) }
   // An empty line is a row only where a row is one value.
   const rows = names.length === 1 ? records : records.filter((values) => !isEmptyLine(values))
-  return rows.map((values, index) => {
-    if (values.length !== names.length)
-      throw wrongWidth(options, { line: index + 1, found: values.length, expected: names.length })
-    return Object.fromEntries(names.map((name, at) => [name, values[at] ?? '']))
+  const nulls = new Set(csv.nulls)
+  const valueOf = (text: string): Json => (nulls.has(text) ? null : text)
+  const lines = rows.map((values, index) => {
+    if (values.length !== names.length) {
+      const isLast = index === rows.length - 1
+      throw wrongWidth(options, { line: index + 1, found: values.length, expected: names.length, isLast })
+    }
+    return Object.fromEntries(names.map((name, at) => [name, valueOf(values[at] ?? '')]))
   })
+  return { root, lines }
 }
+
+/** Takes the lines behind the rows away. One that could be a row is one, unless the definition knows it by what it says: a file that was cut has lost its footer. */
+function takeFooter(records: string[][], names: readonly string[], options: DecodeOptions): string[] {
+  const { csv, expect } = options.shape
+  while (records.length > 0 && isEmptyLine(records.at(-1) ?? [])) records.pop()
+  const footer = records.splice(Math.max(0, records.length - (csv.footer ?? 0)))
+  const isKnown = expect.some(({ from }) => 'path' in from && from.path[0] === 'footer')
+  const row = footer.find((values) => values.length === names.length && names.length > 1)
+  if (footer.length < (csv.footer ?? 0)) throw cut(options, 'a CSV that stops before its footer')
+  if (row !== undefined && !isKnown) throw cut(options, 'a row where the footer should be', footerHint)
+  return footer.map((values) => values.join(csv.delimiter))
+}
+
+const footerHint = 'where the footer has as many values as a row, name what it says in "expect", at footer[0]'
 
 function isEmptyLine(values: readonly string[]): boolean {
   return values.length === 1 && values[0] === ''
@@ -196,7 +217,9 @@ function checkNames(names: readonly string[], header: readonly string[] | undefi
   }
   const twice = names.find((name, index) => names.indexOf(name) !== index)
   if (twice === undefined) return
-  throw new AnswerInvalid('bad_header', `parse ${options.address} found column "${twice}" twice in the header`)
+  throw new AnswerInvalid('bad_header', `parse ${options.address} found column "${twice}" twice in the header`, {
+    hint: 'give the columns names of your own, in their order: "csv: { columns: […] }" of the answer',
+  })
 }
 
 interface Width {
@@ -204,10 +227,19 @@ interface Width {
   readonly line: number
   readonly found: number
   readonly expected: number
+  /** True: it is the last row of the file. */
+  readonly isLast?: boolean
 }
 
 function wrongWidth(options: DecodeOptions, width: Width): AnswerInvalid {
   const where = width.line === 0 ? 'the header' : `row ${width.line}`
   const fact = `${width.found} values in ${where}, expected ${width.expected}`
-  return new AnswerInvalid('bad_row', `parse ${options.address} found ${fact}`, { context: { ...width } })
+  const { line, found, expected, isLast = false } = width
+  const hint = isLast
+    ? 'where the file ends with a line that is no row, say so: "csv: { footer: 1 }" of the answer'
+    : null
+  return new AnswerInvalid('bad_row', `parse ${options.address} found ${fact}`, {
+    ...(hint === null ? {} : { hint }),
+    context: { line, found, expected },
+  })
 }

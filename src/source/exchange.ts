@@ -5,6 +5,7 @@ import {
   AnswerInvalid,
   BackfillError,
   ConfigError,
+  OverBudgetError,
   SourceRejected,
   SourceUnavailable,
   StoppedError,
@@ -61,6 +62,8 @@ class Refusal extends Error {}
 
 /** Waits between tries that the source asks for are taken at once up to here, ms; longer ones are left to the queue. */
 const longestWaitMs = 60_000
+/** A question that is refused again and again, while others are answered, is asked once in so long at least, ms. */
+const longestRefusedMs = 300_000
 const mostRedirects = 5
 const redirects: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
 
@@ -68,7 +71,8 @@ const redirects: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
 type Outcome<T> =
   | { readonly kind: 'value'; readonly value: T }
   | { readonly kind: 'redirect'; readonly request: WireRequest }
-  | { readonly kind: 'refused' }
+  /** `waitMs`: how long the definition wants to wait, where the answer does not say. */
+  | { readonly kind: 'refused'; readonly waitMs: number | null }
   /** A 401 under credentials; `declared`: what the definition makes of it where they cannot be renewed any more. */
   | { readonly kind: 'unauthorised'; readonly answer: WireAnswer; readonly declared: BackfillError | null }
   /** What it carries ran out while it waited for the budget: not sent. */
@@ -174,7 +178,7 @@ async function askOnce<T>(question: Question<T>): Promise<T> {
       }
       case 'refused':
         refusals += 1
-        await waitForGate(refusals, { opensAt, request, caller, dependencies })
+        await waitForGate(refusals, { opensAt, isStated: retryAfterMs !== null, request, caller, dependencies })
     }
   }
 }
@@ -197,17 +201,26 @@ function retryableOr(error: unknown, waitMs: number, surfaces: readonly number[]
 
 interface GateContext {
   readonly opensAt: number | null
+  /** The source said itself when to come back. */
+  readonly isStated: boolean
   readonly request: WireRequest
   readonly caller: Caller<unknown>
   readonly dependencies: ExchangeDependencies
 }
 
-async function waitForGate(refusals: number, { opensAt, request, caller, dependencies }: GateContext): Promise<void> {
+async function waitForGate(refusals: number, { opensAt, isStated, ...context }: GateContext): Promise<void> {
+  const { request, caller, dependencies } = context
   const { source, stream, signal } = caller
   const fields = { source: source.name, stream: stream.name, address: request.address, opens_at: opensAt }
   dependencies.log('warn', 'source.refused', fields)
-  // The next booking waits for the gate; a budget that left it open must not turn this into a hot loop.
-  if (opensAt === null) await dependencies.clock.sleep(Math.min(1000 * 2 ** (refusals - 1), longestWaitMs), signal)
+  // The next booking waits for the gate. Where that is open again because others are answered, a question that alone is refused waits longer each time.
+  const { clock } = dependencies
+  const ownMs = Math.min(1000 * 2 ** (refusals - 1), longestRefusedMs)
+  if (opensAt !== null && (isStated || refusals === 1 || opensAt - clock.now() >= ownMs)) return
+  const until = clock.now() + ownMs
+  if (caller.deadlineAt !== null && until > caller.deadlineAt)
+    throw new OverBudgetError(`fetch ${request.address} was refused ${refusals} times in a row`, until)
+  await clock.sleep(ownMs, signal)
 }
 
 async function tryRequest<T>(
@@ -243,8 +256,10 @@ async function tryRequest<T>(
     retryAfterMs = readRetryAfter(answer.headers, clock.now())
     if (rules.headers !== undefined) windows = readLimitHeaders(answer.headers, rules.headers, clock.now())
     outcome = judge(answer, request, caller)
+    if (outcome.kind === 'refused') retryAfterMs ??= outcome.waitMs
   } catch (error) {
-    outcome = error instanceof Refusal ? { kind: 'refused' } : { kind: 'failed', error: named(error, request) }
+    outcome =
+      error instanceof Refusal ? { kind: 'refused', waitMs: null } : { kind: 'failed', error: named(error, request) }
   }
   const told = windows.length === 0 ? {} : { windows }
   const opensAt = await budget.answered(booking, rules, {
@@ -273,8 +288,10 @@ function judge<T>(answer: WireAnswer, request: WireRequest, caller: Caller<T>): 
   const { status } = answer
   if (status >= 200 && status < 300) return { kind: 'value', value: caller.read(answer) }
   const verdict = fateOfStatus(answer, caller.stream.settings, caller.source)
-  const { fate, isDeclared } = verdict
-  if (fate === 'budget') return { kind: 'refused' }
+  const { fate, isDeclared, waitMs } = verdict
+  if (fate === 'budget') return { kind: 'refused', waitMs }
+  if (fate === 'credentials' && caller.credentials !== undefined)
+    return { kind: 'unauthorised', answer, declared: null }
   const value = caller.readError(answer)
   if (value !== null) return { kind: 'value', value }
   if (status === 401 && caller.credentials !== undefined) {

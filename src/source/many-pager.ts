@@ -42,7 +42,7 @@ export function manyPager(rules: ManyValues, inner: Pager, options: PagerOptions
       const asked = values.slice(at, at + size)
       // An empty filter is none: the answer would be everybody's rows.
       if (asked.length === 0) throw new InvariantError(`ask for ${name} found no value to ask for`)
-      return { ...step, surfaces, params: { ...step.params, [rules.param]: asked.join(rules.join) } }
+      return { ...step, surfaces, params: { ...step.params, [rules.param]: writeMany(rules, asked) } }
     },
     after: (cursor, reply): NextStep => {
       const place = placeAt(cursor)
@@ -76,14 +76,30 @@ export function fittingValues(values: readonly string[], rules: ManyValues, lear
   return fit(values, rules, { at: 0, size: Math.min(rules.max, learned ?? rules.max) })
 }
 
-/** As many of `size` values as an address takes. */
-function fit(values: readonly string[], { join }: ManyValues, { at, size }: Pick<Place, 'at' | 'size'>): number {
+/** The values as one parameter takes them. */
+export function writeMany({ join, form, isList }: ManyValues, values: readonly string[]): string | readonly string[] {
+  const written = form === undefined ? values : values.map((value) => writeValue(form, value))
+  return isList === true ? written : written.join(join)
+}
+
+function writeValue(form: string, value: string): string {
+  return form.replaceAll('{value}', () => value)
+}
+
+/** As many of `size` values as an address takes; a body takes all. */
+function fit(
+  values: readonly string[],
+  { join, form = '{value}', isList }: ManyValues,
+  place: Pick<Place, 'at' | 'size'>,
+): number {
+  const { at, size } = place
+  if (isList === true) return Math.max(1, Math.min(size, values.length - at))
   const separator = encodeURIComponent(join).length
   let length = 0
   for (let count = 0; count < size; count += 1) {
     const value = values[at + count]
     if (value === undefined) return Math.max(1, count)
-    length += encodeURIComponent(value).length + separator
+    length += encodeURIComponent(writeValue(form, value)).length + separator
     if (length > mostCharacters && count > 0) return count
   }
   return size

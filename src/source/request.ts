@@ -23,7 +23,7 @@ export interface WireRequest {
 /** Where a walk's request differs from its shape. */
 export interface Step {
   /** Page, size, cursor: set last, so that they win over the shape's own. */
-  readonly params: Readonly<Record<string, string | number>>
+  readonly params: Readonly<Record<string, string | number | readonly string[]>>
   /** A next address as the source gave it (checked for its origin); its query stays as it is. */
   readonly url: string | null
   /** What `{cursor}` stands for; null on the first request. */

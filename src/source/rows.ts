@@ -30,6 +30,7 @@ export function rowsOf(decoded: Decoded, options: RowOptions): Json[] {
     )
   const rows = valueAt(decoded.root, options.shape.rows)
   if (isLeftOut(rows, decoded.root, options.shape)) return []
+  if (options.shape.shape === 'one') return [oneRow(rows, decoded.root, options)]
   if (options.shape.shape === 'entries') return rowsByName(rows, decoded.root, options)
   if (!Array.isArray(rows)) throw rowsMissing(decoded.root, options)
   return shapeRows(rows as readonly Json[], headerOf(decoded.root, options), options)
@@ -52,10 +53,24 @@ function saysFailed(level: JsonObject): boolean {
   })
 }
 
+/** Names that are nobody's column. */
+const errorNames = /^(errors?|error_?(message|code|description|type)|faults?|fault_?(string|code)|exceptions?)$/i
+
+function namesError(row: JsonObject): boolean {
+  return Object.entries(row).some(([name, value]) => errorNames.test(name) && value !== 0 && isFilled(value))
+}
+
+/** The record itself. Where the answer is nothing but the record, an error would be taken for one. */
+function oneRow(row: Json | undefined, root: Json | undefined, options: RowOptions): Json {
+  if (!isJsonObject(row) || (options.shape.rows.length === 0 && namesError(row))) throw rowsMissing(root, options)
+  return row
+}
+
 /** The values of an object, each with its name; an empty list is an empty object to some languages. */
 function rowsByName(rows: Json | undefined, root: Json | undefined, options: RowOptions): Json[] {
   if (Array.isArray(rows) && rows.length === 0) return []
-  if (!isJsonObject(rows)) throw rowsMissing(root, options)
+  if (!isJsonObject(rows) || (options.shape.rows.length === 0 && namesError(rows)))
+    throw rowsMissing(root, options)
   return Object.entries(rows).map(
     ([name, row]): Json => (isJsonObject(row) ? { ...row, _key: name } : { value: row, _key: name }),
   )
@@ -178,17 +193,30 @@ function rowsMissing(root: Json | undefined, { shape, address }: RowOptions): An
       : found === null
         ? 'null'
         : isJsonObject(found)
-          ? 'an object'
+          ? namesError(found)
+            ? 'an object that names an error'
+            : 'an object'
           : Array.isArray(found)
             ? 'a list'
             : 'a plain value'
-  const expected = shape.shape === 'entries' ? 'an object of rows' : 'a list of rows'
+  const expected = wanted[shape.shape] ?? 'a list of rows'
   const place = shape.rows.length === 0 ? 'the answer' : `"${pathText(shape.rows)}"`
   const dotted = found === undefined ? dottedKey(root, shape.rows) : null
   return new AnswerInvalid('rows_missing', `read ${address} found ${fact} at ${place}, expected ${expected}`, {
-    hint: dotted === null ? 'compare the answer with "rows" of the definition' : dottedHint(dotted),
+    hint: dotted === null ? hintFor(found, shape) : dottedHint(dotted),
     context: { rows: pathText(shape.rows) },
   })
+}
+
+const wanted: Readonly<Record<string, string>> = { entries: 'an object of rows', one: 'one record' }
+
+/** What to write where the rows are there in another form. */
+function hintFor(found: Json | undefined, { shape, format, rows }: AnswerShape): string {
+  if (format === 'json' && typeof found === 'string' && /^\s*[[{]/.test(found))
+    return `this is text that holds JSON: say so with "parse: ${pathText(rows)}" of the answer`
+  if (shape !== 'one' && shape !== 'entries' && isJsonObject(found) && !namesError(found))
+    return 'where this is one record, say "shape: one"; where it is rows by name, "shape: entries"'
+  return 'compare the answer with "rows" of the definition'
 }
 
 /** What to write where a key has dots. */

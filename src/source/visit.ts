@@ -20,14 +20,16 @@ import type { Credentials } from './credentials.js'
 import type { Decoded, DecodeOptions } from './decode.js'
 import { decode, tryJson } from './decode.js'
 import { acceptedEncodings } from './decompress.js'
-import { cleanLine } from './excerpt.js'
+import { cleanLine, isHtml } from './excerpt.js'
 import type { Caller, ExchangeDependencies } from './exchange.js'
 import { answerError, exchange } from './exchange.js'
+import { isOutside, readInnerJson } from './inner-json.js'
+import { writeMany } from './many-pager.js'
 import { totalOf, usedSizeOf } from './numbered-pager.js'
 import { type PageReply, sizeParams } from './pager.js'
 import type { RequestParts, Step } from './request.js'
 import { buildRequest, firstStep, originOf } from './request.js'
-import { countBy, errorInside, extract, isSameJson, type Reply, recordsOf, rowsOf, textOf } from './rows.js'
+import { countBy, errorInside, extract, isSameJson, pathText, type Reply, recordsOf, rowsOf, textOf } from './rows.js'
 import { secretsOf } from './secrets.js'
 import type { WireAnswer } from './transport.js'
 import type { Asking } from './walk.js'
@@ -77,6 +79,7 @@ export function createVisit(start: PartitionStart, options: VisitOptions): Visit
       const expected = expectationsAt(parts, start.stream, step.cursor)
       const reading = {
         ...{ stream: start.stream, address: request.address, clean: parts.secrets.clean, expected },
+        isFirst: asking.isFirst,
         belonging,
         askedAt: options.dependencies.clock.now(),
       }
@@ -84,7 +87,8 @@ export function createVisit(start: PartitionStart, options: VisitOptions): Visit
         // No content is no error, and may be all that an empty first page says.
         read: (answer: WireAnswer) =>
           (answer.status === 204 ? readPastEnd(answer, reading) : null) ?? readPage(answer, reading),
-        readError: (answer: WireAnswer) => (asking.isFirst ? null : readPastEnd(answer, reading)),
+        readError: (answer: WireAnswer) =>
+          asking.isFirst ? readNothing(answer, reading) : readPastEnd(answer, reading),
       }
       const caller = { ...callerOf(asking, readers), surfaces: step.surfaces ?? [] }
       return await exchange(request, caller, options.dependencies)
@@ -146,11 +150,20 @@ const accepted: Record<AnswerShape['format'], string> = {
 }
 
 function askAll(
-  { param, join }: NonNullable<ConfirmRequest['many']>,
+  many: NonNullable<ConfirmRequest['many']>,
   keys: readonly KeyText[],
   size: Readonly<Record<string, number>>,
 ): Step {
-  return { ...firstStep, params: { ...size, [param]: keys.flatMap((key) => Object.values(key)).join(join) } }
+  return {
+    ...firstStep,
+    params: {
+      ...size,
+      [many.param]: writeMany(
+        many,
+        keys.flatMap((key) => Object.values(key)),
+      ),
+    },
+  }
 }
 
 /** True where nothing can stand on a further page: a row that such a list lacks is gone. */
@@ -191,31 +204,38 @@ interface Reading {
 }
 interface PageReading extends Reading {
   readonly belonging: readonly Belonging[]
+  readonly isFirst: boolean
   /** When it was asked, Unix ms. */
   readonly askedAt: number
 }
 /** What the answer to one request must say of itself. */
 interface Expected {
   readonly from: Extract
-  readonly text: string
+  /** Any of these. */
+  readonly texts: readonly string[]
+  readonly otherwise: 'empty' | null
 }
 
 function expectationsAt(parts: RequestParts, stream: Stream, cursor: string | null): readonly Expected[] {
   return stream.answer.expect
     .filter(({ is }) => cursor !== null || !parseTemplate(is).some(({ kind }) => kind === 'cursor'))
-    .map(({ from, is }) => ({ from, text: expandTemplate(is, { ...parts.scope, cursor }) }))
+    .map(({ from, is, or = [], otherwise = null }) => ({
+      from,
+      texts: [is, ...or].map((template) => expandTemplate(template, { ...parts.scope, cursor })),
+      otherwise,
+    }))
 }
 
 /** @throws SourceUnavailable: what answered may be a cache or a neighbour's mistake, and another try may get the right answer. */
-function refuseOther(answer: Pick<WireAnswer, 'headers'>, { root }: Decoded, reading: Reading): void {
-  for (const { from, text } of reading.expected) {
-    const found = textOf(extract({ headers: answer.headers, root }, from))
-    if (found === text) continue
-    const place = 'header' in from ? `header ${from.header}` : from.path.join('.')
+function refuseOther({ headers, root }: Reply, expected: readonly Expected[], reading: Reading): void {
+  for (const { from, texts } of expected) {
+    const found = textOf(extract({ headers, root }, from))
+    if (texts.includes(found)) continue
+    const place = 'header' in from ? `header ${from.header}` : pathText(from.path)
     const fact = found === '' ? 'nothing' : `"${cleanLine(reading.clean(found))}"`
     throw new SourceUnavailable(
       'other_answer',
-      `read ${reading.address} found ${fact} at ${place}, expected "${text}"`,
+      `read ${reading.address} found ${fact} at ${place}, expected ${texts.map((text) => `"${text}"`).join(' or ')}`,
       {
         hint: 'the source answered something else than it was asked; where its words only differ, correct "expect" of the answer',
       },
@@ -225,10 +245,27 @@ function refuseOther(answer: Pick<WireAnswer, 'headers'>, { root }: Decoded, rea
 
 function readPage(answer: WireAnswer, reading: PageReading): PageReply {
   const { stream, address } = reading
-  const decodeAgain = () => decode(answer, { shape: stream.answer, ...reading })
+  const decodeAgain = () => {
+    const plain = decode(answer, { shape: stream.answer, ...reading })
+    const { parse } = stream.answer
+    return parse === undefined
+      ? { ...plain, failure: null }
+      : { ...plain, ...readInnerJson(plain.root, parse, address) }
+  }
   const decoded = decodeAgain()
   refuseErrorInside(decoded, reading)
-  refuseOther(answer, decoded, reading)
+  const reply = { headers: answer.headers, root: decoded.root }
+  if (reading.isFirst && saysNothing(reply, reading.expected)) return nothingOf(answer, reading)
+  if (decoded.failure !== null) {
+    // Why a text was cut may stand beside it.
+    refuseOther(
+      reply,
+      reading.expected.filter(({ from }) => isBeside(from, stream.answer)),
+      reading,
+    )
+    throw decoded.failure
+  }
+  refuseOther(reply, reading.expected, reading)
   const options = { shape: stream.answer, address }
   const rowsIn = (from: Decoded) => rowsOf(from, options)
   const rows = rowsIn(decoded)
@@ -242,6 +279,23 @@ function readPage(answer: WireAnswer, reading: PageReading): PageReply {
     reread: () => recordsOf(rowsIn(decodeAgain()), options),
     isPastEnd: false,
   }
+}
+
+function isBeside(from: Extract, { parse = [] }: AnswerShape): boolean {
+  return 'header' in from || isOutside(from.path, parse)
+}
+
+/** The answer is somebody else's, which the definition takes for the source's way to say that it has none for this partition. */
+function saysNothing(reply: Reply, expected: readonly Expected[]): boolean {
+  return expected.some(({ from, texts, otherwise }) => {
+    const found = otherwise === null ? '' : textOf(extract(reply, from))
+    // A place that is missing is another answer altogether.
+    return found !== '' && !texts.includes(found)
+  })
+}
+
+function nothingOf(answer: WireAnswer, reading: PageReading): PageReply {
+  return { ...replyOf(answer, reading), root: undefined, rows: [], records: [], reread: () => [], isPastEnd: true }
 }
 
 function replyOf(
@@ -292,7 +346,15 @@ function readPastEnd(answer: WireAnswer, reading: PageReading): PageReply | null
   if (rules.length === 0) return null
   const root = tryJson(answer.body)
   if (!rules.some((rule) => isEndError(rule, root))) return null
-  return { ...replyOf(answer, reading), root: undefined, rows: [], records: [], reread: () => [], isPastEnd: true }
+  return nothingOf(answer, reading)
+}
+
+/** An error of the first request that means "there is nothing"; null where it is an error. A page of HTML is somebody else's. */
+function readNothing(answer: WireAnswer, reading: PageReading): PageReply | null {
+  const rules = (reading.stream.answer.emptyOn ?? []).filter((rule) => rule.status === answer.status)
+  if (rules.length === 0 || isHtml(answer.body.subarray(0, 256).toString('latin1'))) return null
+  const root = tryJson(answer.body)
+  return rules.some((rule) => isEndError(rule, root)) ? nothingOf(answer, reading) : null
 }
 
 function isEndError(rule: EndError, root: Json | undefined): boolean {

@@ -48,8 +48,8 @@ describe('an answer that must say what it is for', () => {
   })
 
   it.each([
-    ['another day', { day: '3/8/2024' }, '"3/8/2024" at about.0.day, expected "3/9/2024"'],
-    ['nothing', {}, 'nothing at about.0.day, expected "3/9/2024"'],
+    ['another day', { day: '3/8/2024' }, '"3/8/2024" at about[0].day, expected "3/9/2024"'],
+    ['nothing', {}, 'nothing at about[0].day, expected "3/9/2024"'],
   ])('is refused where it says %s, and may be right the next time', async (_, told, fact) => {
     const error = await errorOf(walk(() => told, { day: '{day:M/D/YYYY}' }))
     expect(error).toBeInstanceOf(SourceUnavailable)
