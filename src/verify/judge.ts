@@ -72,7 +72,8 @@ function withoutCount({ selected, partition, task, actual, hasTable }: Evidence,
     lastWalk === null || fewer <= 0
       ? ''
       : `, ${count(fewer)} fewer than its last walk brought, where some may have come twice`
-  return unproven(`the source gives no count; ${there}${least}`)
+  const gives = selected.stream.count.length === 0 ? 'gives no count' : 'gave no count that can be read'
+  return unproven(`the source ${gives}; ${there}${least}`)
 }
 
 function judgeLowerBound({ selected, partition }: Evidence, expected: SourceCount, stored: number): Judgement {
