@@ -6,7 +6,7 @@ import { WorkspaceCommand } from '../src/cli/workspace-command.js'
 export default class Status extends WorkspaceCommand {
   static override summary = 'show what is queued, running, done and dead, and when it ends'
   static override description =
-    'reads only queue.db, takes no lock, writes nothing; may be run by any user who may read it. with --held it reads the database, too.\nexit 3 with --check where anything is wrong: dead tasks, parked sources, a failed last run, a seed that was cut off, a stuck or missing worker, walks that differ from the source.'
+    'reads only queue.db, takes no lock, writes nothing; may be run by any user who may read it. with --held it reads the database, too.\nexit 3 with --check where anything is wrong: dead tasks, parked sources, a failed last worker or verify, a seed that was cut off, a stuck or missing worker, walks that differ from the source, a verify that found a difference, tasks that no definition names.'
   // Written out: what goes with what is lost in the generated line.
   static override usage =
     '<%= command.id %> [SOURCE[.STREAM]...] [--workspace DIR] [--partition name=value...] [--check] [--json | --watch] [--dead | --task N | --held [--json [--raw] [--limit ROWS]]]'

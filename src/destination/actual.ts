@@ -18,7 +18,8 @@ import { inUtc } from './row-values.js'
 const partitionRead = {
   name: 'backfill_partition_read',
   text: `
-select h.held, l.finished_at, l.walk_received, l.walk_distinct, l.expected, l.expected_trust, l.proof
+select h.held, l.finished_at, l.walk_received, l.walk_distinct, l.expected, l.expected_trust, l.proof,
+  case when l.pages = l.walk_pages then l.created end as created
 from (select count(*) as held from backfill.held where source = $1 and stream = $2 and partition = $3) h
 left join lateral (
   select * from backfill.ledger w where source = $1 and stream = $2 and whole = $3 and done and ${isFullWalk('w')} order by finished_at desc limit 1
@@ -37,6 +38,8 @@ interface PartitionRow {
   readonly expected: string | null
   readonly expected_trust: 'exact' | 'at least' | null
   readonly proof: Proof | null
+  /** Rows that the walk made; null where the task had another walk before, which may have made the same ones. */
+  readonly created: string | null
 }
 
 /** Rows and last walk of a partition. A table that does not exist holds no row. */
@@ -85,6 +88,7 @@ async function lastWalks(
     distinct: rows,
     expected: { value: rows, trust: 'exact' },
     proof: found.is_proven === true ? 'proven' : 'unproven',
+    leastStored: rows,
   }
 }
 
@@ -96,6 +100,7 @@ function lastWalkOf(row: PartitionRow): PartitionActual['lastWalk'] {
     distinct: Number(row.walk_distinct),
     expected: row.expected === null ? null : { value: Number(row.expected), trust: row.expected_trust ?? 'exact' },
     proof: row.proof ?? 'unproven',
+    ...(row.created === null ? {} : { leastStored: Number(row.created) }),
   }
 }
 

@@ -41,7 +41,7 @@ import type { Layout } from './layout.js'
 import { openLedger } from './ledger.js'
 import { createLedgerReader } from './ledger-tasks.js'
 import { migrate } from './migrations.js'
-import { openLayout } from './open-table.js'
+import { checkLayout, openLayout } from './open-table.js'
 import { wholeKey } from './partition-sql.js'
 import { readMissing, readUnconfirmed, readWalked, writeAnswers } from './prune.js'
 import { agreeToPrune, readPruned, restorePruned } from './pruned.js'
@@ -143,6 +143,11 @@ class PostgresDestination implements Destination {
     const attempt: Attempt = { doing: `open the table of "${stream.source}.${stream.name}"`, phase: 'setup' }
     const layout = await this.#run(attempt, (connection) => openLayout(connection, stream, this.#parts.deltaPrefix))
     return new PostgresStreamTable(layout)
+  }
+
+  async checkTable(stream: Stream): Promise<boolean> {
+    const attempt: Attempt = { doing: `check the table of "${stream.source}.${stream.name}"`, phase: 'setup' }
+    return await this.#run(attempt, (connection) => checkLayout(connection, stream))
   }
 
   /**

@@ -17,16 +17,30 @@ import { createStable } from './stable-table.js'
 export async function openLayout(connection: Connection, stream: Stream, deltaPrefix: string): Promise<Layout> {
   checkStream(stream)
   const table = (await readTable(connection, stream.table)) ?? (await createStable(connection, stream))
+  const mapped = await checkFit(connection, stream, table)
+  const { columns, format } = await compileColumns(connection, stream, { table, mapped })
+  const delta = deltaName(stream.table, deltaPrefix)
+  await makeDelta(connection, { delta, table: stream.table, columns })
+  return toLayout(stream, { table, columns, format, delta })
+}
+
+/** Whether the stream's table is there. Makes nothing. @throws ConfigError as {@link openLayout} */
+export async function checkLayout(connection: Connection, stream: Stream): Promise<boolean> {
+  checkStream(stream)
+  const table = await readTable(connection, stream.table)
+  if (table !== null) await checkFit(connection, stream, table)
+  return table !== null
+}
+
+/** Answers the columns that the stream fills. */
+async function checkFit(connection: Connection, stream: Stream, table: CatalogTable) {
   const mapped = columnsToFill(stream, table)
   const mismatches = [
     ...findMismatches(stream, table, mapped),
     ...(await referenceMismatches(connection, stream, table)),
   ]
   if (mismatches.length > 0) throw tableMismatch(stream, mismatches)
-  const { columns, format } = await compileColumns(connection, stream, { table, mapped })
-  const delta = deltaName(stream.table, deltaPrefix)
-  await makeDelta(connection, { delta, table: stream.table, columns })
-  return toLayout(stream, { table, columns, format, delta })
+  return mapped
 }
 
 function checkStream(stream: Stream): void {

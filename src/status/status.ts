@@ -8,8 +8,10 @@ import { isWithinHours, nextOpening } from '../domain/hours.js'
 import type { Dismissals, StreamCounts } from '../domain/ports.js'
 import type { Stream } from '../domain/source-model.js'
 import { noTotals, type Task } from '../domain/task.js'
+import { currentDoubts } from './doubts.js'
 import { finishOf, latest, notBeforeGates, requestsOwed, type StreamWork } from './finish.js'
 import { freshnessOf } from './freshness.js'
+import { runsToJudge } from './last-runs.js'
 import { refusingOf, retryingOf } from './setbacks.js'
 import type { BudgetStatus, Finish, Freshness, StatusDeps, StatusReport, StatusRequest, StreamStatus } from './types.js'
 import { findProblems, judge, sightWorker } from './verdict.js'
@@ -21,8 +23,8 @@ const selectedLimit = 200
 /** @throws QueueUnavailable where the store is busy. */
 export async function status(request: StatusRequest, deps: StatusDeps): Promise<StatusReport> {
   const now = deps.clock.now()
-  const runs = await deps.queue.runs(request.runLimit)
-  const counts = await countsOf(request, deps)
+  const runs = await runsToJudge(deps.queue, request.runLimit)
+  const { counts, differing } = await currentDoubts(await countsOf(request, deps), deps.queue)
   const running = await deps.queue.tasks({ ...taskFilter(request), states: ['leased'], limit: runningLimit })
   const works = new Map(counts.map((one) => [nameOf(one), workOf(one, running)]))
   const budgets = await budgetsOf(request, deps, works)
@@ -47,6 +49,8 @@ export async function status(request: StatusRequest, deps: StatusDeps): Promise<
     controls,
     secretEnds,
     cutOffSeeds: await deps.queue.cutOffSeeds(),
+    differing,
+    oldestReady: await oldestReady(request, deps),
   }
   const dismissals = dismissalsIn(request, await deps.queue.dismissals(request.deadLimit))
   const problems = findProblems(findings)
@@ -66,8 +70,14 @@ export async function status(request: StatusRequest, deps: StatusDeps): Promise<
     controls,
     selected: await selectedTasks(request, deps),
     budgets,
-    runs,
+    runs: runs.slice(0, request.runLimit),
   }
+}
+
+/** When the first task that a worker would claim was made: since then, at the latest, one is due. */
+async function oldestReady(request: StatusRequest, deps: StatusDeps): Promise<number | null> {
+  const [first] = await deps.queue.tasks({ ...taskFilter(request), states: ['ready'], limit: 1 })
+  return first?.createdAt ?? null
 }
 
 /** One entry a stream: the configured ones in their order, then what only the queue knows. */

@@ -34,7 +34,7 @@ export interface StatusRequest {
 }
 
 export interface StatusDeps {
-  readonly queue: Pick<Queue, 'counts' | 'tasks' | 'runs' | 'dismissals' | 'heldNote' | 'cutOffSeeds'>
+  readonly queue: Pick<Queue, 'counts' | 'tasks' | 'latestTasks' | 'runs' | 'dismissals' | 'heldNote' | 'cutOffSeeds'>
   /** Absent: nothing is said of freshness. */
   readonly follows?: Pick<FollowQueue, 'followed' | 'oldestDone'>
   readonly controls: Pick<Controls, 'read'>
@@ -108,9 +108,13 @@ export interface StatusProblem {
     | 'source_parked'
     | 'secret_ends'
     | 'seed_cut_off'
+    | 'verify_differs'
+    | 'unknown_stream'
   readonly count: number
-  /** The run it is about. */
+  /** The run it is about; null: none, or no worker ever ran. */
   readonly run: RunRecord | null
+  /** One of the tasks it is about. */
+  readonly task?: Task
   /** The parked source it is about. */
   readonly parking?: Parking
   /** The client secret it is about. */

@@ -2,6 +2,8 @@
 import { type SecretEnd, secretWarningMs } from '../domain/auth.js'
 import { type ControlState, gateOf } from '../domain/controls.js'
 import type { CutOffSeed, RunRecord } from '../domain/ports.js'
+import type { Task } from '../domain/task.js'
+import { failedRuns } from './last-runs.js'
 import type { BudgetStatus, StatusProblem, StreamStatus, Verdict, WorkerSight } from './types.js'
 
 /** Silence after which an unfinished run is called stuck (DESIGN.md §7), ms. */
@@ -18,6 +20,10 @@ export interface Findings {
   readonly controls: ControlState
   readonly secretEnds: readonly SecretEnd[]
   readonly cutOffSeeds: readonly CutOffSeed[]
+  /** One of the finished walks that differ from their source. */
+  readonly differing: Task | null
+  /** When the first ready task was made, Unix ms; null: none is ready. */
+  readonly oldestReady: number | null
 }
 
 /** The newest worker run, where it has not ended. */
@@ -41,13 +47,16 @@ export function findProblems(findings: Findings): readonly StatusProblem[] {
   for (const parking of findings.controls.parkings)
     problems.push({ code: 'source_parked', count: parking.failures, run: null, parking })
   if (dead > 0) problems.push({ code: 'dead_tasks', count: dead, run: null })
-  if (differs > 0) problems.push({ code: 'count_differs', count: differs, run: null })
+  if (differs > 0) problems.push({ code: 'count_differs', count: differs, run: null, ...taskOf(findings.differing) })
+  const strangers = findings.streams.filter(({ isConfigured }) => !isConfigured)
+  const unclaimed = sum(strangers, ({ counts }) => counts.ready + counts.leased)
+  if (unclaimed > 0) problems.push({ code: 'unknown_stream', count: unclaimed, run: null })
   if (findings.worker?.state === 'gone') problems.push({ code: 'run_cut_off', count: 1, run: findings.worker.run })
   for (const seed of findings.cutOffSeeds) problems.push({ code: 'seed_cut_off', count: 1, run: null, seed })
   for (const secret of findings.secretEnds)
     if (secret.validUntil - findings.now < secretWarningMs)
       problems.push({ code: 'secret_ends', count: 1, run: null, secret })
-  problems.push(...failedRun(findings), ...missedWorker(findings))
+  problems.push(...failedRuns(findings.runs), ...missedWorker(findings))
   return problems
 }
 
@@ -56,28 +65,25 @@ export function judge(findings: Findings, problems: readonly StatusProblem[]): V
   return { state: problems.length > 0 ? 'attention' : activity, activity }
 }
 
-/** Exit 3 is told by the dead tasks themselves, so that the alarm ends when they are put back. */
-function failedRun({ runs }: Findings): readonly StatusProblem[] {
-  const run = runs.find((candidate) => candidate.finishedAt !== null)
-  const isFailure = run?.exitCode === 1 || run?.exitCode === 2 || run?.exitCode === 75
-  return run !== undefined && isFailure ? [{ code: 'run_failed', count: 1, run }] : []
+function taskOf(task: Task | null): Pick<StatusProblem, 'task'> {
+  return task === null ? {} : { task }
 }
 
 function missedWorker(findings: Findings): readonly StatusProblem[] {
   const run = lastWorkerRun(findings.runs)
   const due = dueCount(findings.streams.filter((stream) => isWorkable(stream, findings)))
-  if (run === undefined || findings.worker !== null || due === 0) return []
-  return findings.now - (run.finishedAt ?? run.touchedAt) > missedAfterMs
-    ? [{ code: 'no_worker', count: due, run }]
-    : []
+  if (findings.worker !== null || due === 0) return []
+  // Where no worker ever ran, one is missed since there is something to do.
+  const since = run === undefined ? (findings.oldestReady ?? findings.now) : (run.finishedAt ?? run.touchedAt)
+  return findings.now - since > missedAfterMs ? [{ code: 'no_worker', count: due, run: run ?? null }] : []
 }
 
-/** Nothing but its budget holds it back, and its hours have come. */
+/** Nothing but its budget holds it back, its hours have come, and there is a definition to go by. */
 function isWorkable(
-  { source, stream, opensAt }: StreamStatus,
+  { source, stream, opensAt, isConfigured }: StreamStatus,
   { controls, now }: Pick<Findings, 'controls' | 'now'>,
 ): boolean {
-  if (opensAt !== null) return false
+  if (opensAt !== null || !isConfigured) return false
   const { kind } = gateOf(controls, { source, stream }, now)
   return kind === 'open' || kind === 'probe'
 }

@@ -1,8 +1,11 @@
 /** What a count on each side means: the four verdicts and their sentences. Pure. */
 import type { Partition } from '../domain/partition.js'
 import type { PartitionActual, SourceCount } from '../domain/ports.js'
+import { mayPrune } from '../domain/prune.js'
 import type { SelectedStream } from '../domain/selection.js'
+import type { Stream } from '../domain/source-model.js'
 import type { Task } from '../domain/task.js'
+import { seedAgain, seedFirst } from './remedy.js'
 import type { Verdict } from './types.js'
 
 export interface Evidence {
@@ -12,6 +15,8 @@ export interface Evidence {
   readonly task: Task | null
   readonly expected: SourceCount | null
   readonly actual: PartitionActual
+  /** False: there is no table. */
+  readonly hasTable: boolean
 }
 export interface Judgement {
   readonly verdict: Verdict
@@ -22,74 +27,94 @@ export function judge(evidence: Evidence): Judgement {
   const { task, expected, actual } = evidence
   if (task !== null && isOpen(task)) return owed(task, expected, actual.rows)
   if (actual.rows === null) return unproven('the table has no column for a dimension, so its rows cannot be told apart')
-  if (expected?.trust !== 'exact' && hasLostAll(evidence)) return lostAll(actual)
-  if (expected === null) return withoutCount(actual, actual.rows)
-  if (expected.trust === 'at least') return judgeLowerBound(expected, actual.rows)
-  if (expected.value === actual.rows) return { verdict: 'equal', sentence: `${rows(actual.rows)} on both sides` }
-  return judgeDifference(evidence, expected, actual.rows)
+  const stored = actual.rows
+  const loss = expected?.trust === 'exact' ? null : lossOf(evidence, stored)
+  if (loss !== null) return loss
+  if (expected === null) return withoutCount(evidence, stored)
+  if (expected.trust === 'at least') return judgeLowerBound(evidence, expected, stored)
+  if (expected.value === stored) return { verdict: 'equal', sentence: `${rows(stored)} on both sides` }
+  return judgeDifference(evidence, expected, stored)
 }
 
 /**
- * Whether everything is gone that the last walk put there: a source without a count does not tell, the walk does. That some rows are fewer proves nothing: a key
- * that came twice counts twice in a walk, and a row may have moved to another partition where a dimension is no part of its key.
+ * What is gone that the last walk put there: a source without a count does not tell, the walk does. Rows that it made were in the table at its end, whatever the
+ * disposition, and only a hand takes them out of their partition after that, as long as the key says which one it is. What it brought beside those may have
+ * come twice, so of that only a table that has none of it is proof.
  */
-function hasLostAll({ selected, actual }: Evidence): boolean {
-  const { key, columns, dimensions } = selected.stream
-  const ofKey = (columns ?? []).flatMap(({ name, dimension }) => (key.includes(name) ? [dimension] : []))
-  const isWhole = dimensions.every((name) => ofKey.includes(name))
-  return isWhole && actual.rows === 0 && actual.held === 0 && (actual.lastWalk?.distinct ?? 0) > 0
+function lossOf({ selected, partition, actual }: Evidence, stored: number): Judgement | null {
+  const { lastWalk, held } = actual
+  if (lastWalk === null || !isInKey(selected)) return null
+  const again = seedAgain(selected, partition)
+  const least = lastWalk.leastStored ?? 0
+  const hasNone = stored === 0 && held === 0 && lastWalk.distinct > 0
+  if (hasNone)
+    return discrepancy(`the last walk brought ${rows(lastWalk.distinct)}, the table has none of them: ${again}`)
+  if (stored >= least) return null
+  const gone = `${count(least - stored)} ${least - stored === 1 ? 'is' : 'are'} gone`
+  return discrepancy(`the last walk left ${rows(least)} or more, the table has ${count(stored)}: ${gone}; ${again}`)
 }
 
-function lostAll({ lastWalk }: PartitionActual): Judgement {
-  const sides = `the last walk brought ${rows(lastWalk?.distinct ?? 0)}, the table has none of them`
-  return { verdict: 'discrepancy', sentence: `${sides}: run "backfill seed --force" for it` }
+/** A row of such a stream never moves from one partition to another. */
+function isInKey({ stream: { key, columns, dimensions, match } }: SelectedStream): boolean {
+  const ofKey = columns?.flatMap(({ name, dimension }) => (key.includes(name) ? [dimension] : [])) ?? key
+  return dimensions.every(
+    (name) => ofKey.includes(name) || (Object.hasOwn(match, name) && key.includes(match[name] ?? '')),
+  )
 }
 
-function withoutCount({ lastWalk }: PartitionActual, stored: number): Judgement {
-  const brought =
-    lastWalk !== null && lastWalk.distinct > stored ? `, its last walk brought ${count(lastWalk.distinct)}` : ''
-  return unproven(`the source gives no count; the table has ${rows(stored)}${brought}`)
+function withoutCount({ selected, partition, task, actual, hasTable }: Evidence, stored: number): Judgement {
+  const { lastWalk } = actual
+  if (task === null && lastWalk === null)
+    return unproven(`never walked, and the source gives no count: ${seedFirst(selected, partition)}`)
+  const there = hasTable ? `the table has ${rows(stored)}` : 'there is no table'
+  const fewer = (lastWalk?.distinct ?? 0) - stored - actual.held
+  const least =
+    lastWalk === null || fewer <= 0
+      ? ''
+      : `, ${count(fewer)} fewer than its last walk brought, where some may have come twice`
+  const gives = selected.stream.count.length === 0 ? 'gives no count' : 'gave no count that can be read'
+  return unproven(`the source ${gives}; ${there}${least}`)
 }
 
-function judgeLowerBound(expected: SourceCount, actual: number): Judgement {
-  if (actual >= expected.value) {
-    return unproven(`the source only says "at least ${count(expected.value)}"; the table has ${rows(actual)}`)
-  }
-  return {
-    verdict: 'discrepancy',
-    sentence: `the source has at least ${rows(expected.value)}, the table ${count(actual)}: run "backfill seed --force" for it`,
-  }
+function judgeLowerBound({ selected, partition }: Evidence, expected: SourceCount, stored: number): Judgement {
+  if (stored >= expected.value)
+    return unproven(`the source only says "at least ${count(expected.value)}"; the table has ${rows(stored)}`)
+  const sides = `the source has at least ${rows(expected.value)}, the table ${count(stored)}`
+  return discrepancy(`${sides}: ${seedAgain(selected, partition)}`)
 }
 
-function judgeDifference({ task, actual }: Evidence, expected: SourceCount, stored: number): Judgement {
+function judgeDifference(evidence: Evidence, expected: SourceCount, stored: number): Judgement {
+  const { selected, partition, task, actual } = evidence
   const walk = actual.lastWalk
-  if (task === null && walk === null) {
-    return {
-      verdict: 'discrepancy',
-      sentence: `never walked; the source has ${rows(expected.value)}: run "backfill seed" for it`,
-    }
-  }
+  if (task === null && walk === null)
+    return discrepancy(`never walked; the source has ${rows(expected.value)}: ${seedFirst(selected, partition)}`)
   // A walk that reads pages twice on purpose knows better what the source counted than how many rows were distinct.
   const walked = walk?.proof === 'proven' ? [walk.distinct, walk.expected?.value] : []
   const isAsWalked = walked.some((rows) => rows !== undefined && rows - actual.held === stored)
   const hasMoved = walk?.expected?.trust === 'exact' && walk.expected.value !== expected.value
   if (isAsWalked && hasMoved) {
     const when = new Date(walk.finishedAt).toISOString()
+    const next = selected.stream.everyMs === null ? seedAgain(selected, partition) : 'the worker comes round to it'
     return {
       verdict: 'moved',
-      sentence: `equal at the last walk (${when}) with ${rows(walk.distinct)}; the source has ${count(expected.value)} now: seed it again`,
+      sentence: `equal at the last walk (${when}) with ${rows(walk.distinct)}; the source has ${count(expected.value)} now: ${next}`,
     }
   }
-  return { verdict: 'discrepancy', sentence: differenceSentence(expected.value, stored, actual.held) }
+  return discrepancy(differenceSentence(evidence, expected.value, stored))
 }
 
-/** A difference of a stream that is asked for its changes, held against what changed since its watermark: null where that does not explain it. */
+/**
+ * A difference of a stream that is asked for its changes, held against what changed since its watermark: null where that does not explain it. It may explain what
+ * is missing and never proves it: rows that changed may be others than those that are missing.
+ */
 export function explainChanges({
+  stream,
   expected,
   stored,
   changed,
   freshTo,
 }: {
+  readonly stream: Pick<Stream, 'disposition' | 'incremental'>
   readonly expected: number
   readonly stored: number
   /** Rows that changed since the watermark, by the source; null: it did not say. */
@@ -97,24 +122,44 @@ export function explainChanges({
   /** Unix ms. */
   readonly freshTo: number
 }): Judgement | null {
-  const since = new Date(freshTo).toISOString()
   if (stored > expected) {
+    const isTaken = mayPrune(stream) && (stream.incremental?.fullWalk ?? null) !== null
+    if (!isTaken) return null
     const sentence = `${count(stored - expected)} more than the source; what was deleted there goes with the next full walk`
     return { verdict: 'moved', sentence }
   }
   const missing = expected - stored
   if (changed === null || changed < missing) return null
-  return { verdict: 'moved', sentence: `${rows(missing)} came since ${since}; the next worker brings them` }
+  const since = new Date(freshTo).toISOString()
+  const fewer = `the source has ${rows(expected)}, the table ${count(stored)}`
+  return unproven(
+    `${fewer}; ${rows(changed)} changed there up to now since ${since}, and may be the reason: run "backfill worker", then verify again`,
+  )
 }
 
-function differenceSentence(expected: number, stored: number, held: number): string {
+function differenceSentence(
+  { selected, partition, actual: { held }, hasTable }: Evidence,
+  expected: number,
+  stored: number,
+): string {
   const missing = expected - stored
+  const again = seedAgain(selected, partition)
+  if (!hasTable) return `the source has ${rows(expected)}, and there is no table "${tableOf(selected)}": ${again}`
   const sides = `the source has ${rows(expected)}, the table ${count(stored)}`
-  if (missing < 0) return `${sides}: ${count(-missing)} more than the source; rows deleted there stay here`
+  if (missing < 0) {
+    const fate = mayPrune(selected.stream)
+      ? `what was deleted there goes with the next proven walk: ${again}`
+      : 'rows deleted there, or put here by hand, stay'
+    return `${sides}: ${count(-missing)} more than the source; ${fate}`
+  }
   if (held === missing)
-    return `${sides}: the ${held === 1 ? 'one' : count(held)} missing ${held === 1 ? 'is' : 'are'} held with a reason`
-  const heldPart = held > 0 ? `, ${count(held)} of them held` : ''
-  return `${sides}: ${count(missing)} missing${heldPart}; run "backfill seed --force" for it`
+    return `${sides}: the ${held === 1 ? 'one' : count(held)} missing ${held === 1 ? 'is' : 'are'} held with a reason: run "backfill status --held"`
+  const heldPart = held > 0 ? `, ${count(Math.min(held, missing))} of them held` : ''
+  return `${sides}: ${count(missing)} missing${heldPart}; ${again}`
+}
+
+function tableOf({ stream: { table } }: SelectedStream): string {
+  return `${table.schema}.${table.name}`
 }
 
 function owed(task: Task, expected: SourceCount | null, stored: number | null): Judgement {
@@ -130,6 +175,10 @@ function owed(task: Task, expected: SourceCount | null, stored: number | null): 
 
 function isOpen(task: Task): boolean {
   return task.state === 'ready' || task.state === 'leased' || task.state === 'dead'
+}
+
+function discrepancy(sentence: string): Judgement {
+  return { verdict: 'discrepancy', sentence }
 }
 
 function unproven(sentence: string): Judgement {

@@ -4,6 +4,7 @@
  */
 import {
   type BackfillError,
+  ConfigError,
   CredentialsRefused,
   DestinationUnavailable,
   OverBudgetError,
@@ -12,13 +13,14 @@ import {
   TerminalError,
   TransientError,
 } from '../domain/errors.js'
-import { joinPartitions, singlePartitions } from '../domain/fan-out.js'
+import { singlePartitions } from '../domain/fan-out.js'
 import { wholePartition } from '../domain/page-task.js'
 import { type Partition, partitionKey } from '../domain/partition.js'
-import { isOpenDimension, partitionsOf, restPartitions, rowsOf } from '../domain/plan.js'
+import { isOpenDimension, partitionsOf } from '../domain/plan.js'
 import type { PartitionActual, SourceCount } from '../domain/ports.js'
 import type { SelectedStream } from '../domain/selection.js'
 import type { Task } from '../domain/task.js'
+import { type DueSingles, dueSingles, explainDue, followedPartitions, withOpenTasks } from './followed.js'
 import { explainChanges, type Judgement, judge } from './judge.js'
 import type { PartitionVerdict, Verdict, VerifyDeps, VerifyReport, VerifyRequest } from './types.js'
 
@@ -39,9 +41,15 @@ export async function verify(request: VerifyRequest, deps: VerifyDeps): Promise<
   const budget = { requests: 0, notAsked: 0, opensAt: null as number | null }
   const failed: VerifyReport['failed'][number][] = []
   const refused = new Map<string, CredentialsRefused>()
-  for (const selected of request.streams) {
-    await deps.destination.openTable(selected.stream)
-    for (const { partition, task } of await partitionsWithTasks(selected, request, deps)) {
+  const plans: { readonly selected: SelectedStream; readonly asked: readonly Asked[] }[] = []
+  for (const selected of request.streams)
+    plans.push({ selected, asked: await partitionsWithTasks(selected, request, deps) })
+  checkFilter(request, plans)
+  for (const { selected, asked } of plans) {
+    const hasTable = await deps.destination.checkTable(selected.stream)
+    let due: Promise<DueSingles> | null = null
+    const dueOfStream = () => (due ??= dueSingles(selected, request, deps))
+    for (const { partition, task } of asked) {
       if (request.signal.aborted) throw new StoppedError()
       if (budget.opensAt !== null) {
         budget.notAsked += 1
@@ -51,7 +59,10 @@ export async function verify(request: VerifyRequest, deps: VerifyDeps): Promise<
         // Its credentials are the same for every partition: asking on would only make it angry.
         const refusal = refused.get(selected.source.name)
         if (refusal !== undefined) throw refusal
-        const verdict = await verifyPartition({ selected, partition, task, request, budget }, deps)
+        const verdict = await verifyPartition(
+          { selected, partition, task, request, budget, hasTable, dueOfStream },
+          deps,
+        )
         verdicts.push(verdict)
         deps.onVerdict(verdict)
       } catch (error) {
@@ -95,11 +106,16 @@ function couldNotAsk(
   }
 }
 
+interface Asked {
+  readonly partition: Partition
+  readonly task: Task | null
+}
+
 async function partitionsWithTasks(
   { source, stream }: SelectedStream,
   request: VerifyRequest,
   deps: VerifyDeps,
-): Promise<readonly { readonly partition: Partition; readonly task: Task | null }[]> {
+): Promise<readonly Asked[]> {
   const followed = await followedPartitions({ source, stream }, request, deps)
   if (followed !== null) return await withOpenTasks({ source, stream }, followed, deps)
   const partitions = await partitionsToVerify({ source, stream }, request, deps)
@@ -110,6 +126,35 @@ async function partitionsWithTasks(
     some.forEach((partition, index) => found.push({ partition, task: tasks[index] ?? null }))
   }
   return found
+}
+
+/**
+ * A value that only the database or the queue knows is a partition of one stream at least: to compare nothing, and say nothing of it, would look like an answer.
+ * @throws ConfigError `unknown_partition`
+ */
+function checkFilter(
+  { filter }: VerifyRequest,
+  plans: readonly { readonly selected: SelectedStream; readonly asked: readonly Asked[] }[],
+): void {
+  for (const [name, values] of Object.entries(filter)) {
+    const open = plans.filter(({ selected }) => isOpenDimension(selected.source.dimensions[name]))
+    const [first] = open
+    if (first === undefined) continue
+    const known = new Set(
+      plans.flatMap(({ selected, asked }) =>
+        asked.flatMap(({ partition }) => singlePartitions(selected.stream, partition).map((single) => single[name])),
+      ),
+    )
+    const missing = values.find((value) => !known.has(value))
+    if (missing === undefined) continue
+    const { source } = first.selected
+    const dimension = source.dimensions[name]
+    const hint =
+      dimension?.kind === 'rows'
+        ? `values of ${name} are rows of ${source.name}.${dimension.stream}`
+        : `values of ${name} are those that "backfill seed" was given`
+    throw new ConfigError('unknown_partition', `verify ${name} "${missing}" found no such partition`, { hint })
+  }
 }
 
 /** Every partition of the definition; of a stream with an open dimension, those that were ever seeded. */
@@ -127,64 +172,26 @@ async function partitionsToVerify(
   return [...new Map(wholes.map((partition) => [partitionKey(partition), partition])).values()]
 }
 
-/** Every partition of a stream that follows all rows of another, many to a question where a request takes many; null for other streams. */
-async function followedPartitions(
-  { source, stream }: SelectedStream,
-  { filter, today }: VerifyRequest,
-  deps: VerifyDeps,
-): Promise<readonly Partition[] | null> {
-  const rows = rowsOf(stream, source)
-  const followed = (await deps.follows.followed()).find(
-    (one) => one.source === source.name && one.stream === stream.name,
-  )
-  if (rows === null || followed?.isAll !== true) return null
-  const wanted = filter[rows.name]
-  const values = (await deps.destination.values(rows.dimension)).filter((value) => wanted?.includes(value) ?? true)
-  const singles: Partition[] = []
-  for (const rest of restPartitions(stream, source, { filter, today, order: 'oldest' }))
-    for (const value of values) singles.push({ ...rest, [rows.name]: value })
-  const { full, short } = joinPartitions(stream, singles)
-  return [...full, ...short]
-}
-
-/** Each partition with an open task of any of its values, else its newest one. */
-async function withOpenTasks(
-  { source, stream }: SelectedStream,
-  partitions: readonly Partition[],
-  { queue }: VerifyDeps,
-): Promise<readonly { readonly partition: Partition; readonly task: Task | null }[]> {
-  const name = { source: source.name, stream: stream.name }
-  const states = ['ready', 'leased', 'dead'] as const
-  const open = await queue.tasks({ states, filter: { streams: [name], partitions: {} }, limit: mostSeeded })
-  const owing = new Map(
-    open.flatMap((task) =>
-      singlePartitions(stream, wholePartition(task.partition)).map((single) => [partitionKey(single), task] as const),
-    ),
-  )
-  const newest = await queue.latestTasks(name, partitions)
-  return partitions.map((partition, index) => {
-    const owed = singlePartitions(stream, partition).map((single) => owing.get(partitionKey(single)))
-    return { partition, task: owed.find((task) => task !== undefined) ?? newest[index] ?? null }
-  })
-}
-
 interface PartitionContext {
   readonly selected: SelectedStream
   readonly partition: Partition
   readonly task: Task | null
   readonly request: VerifyRequest
   readonly budget: { requests: number }
+  readonly hasTable: boolean
+  /** Asked for where there is a difference to explain, once a stream. */
+  readonly dueOfStream: () => Promise<DueSingles>
 }
 
 async function verifyPartition(context: PartitionContext, deps: VerifyDeps): Promise<PartitionVerdict> {
-  const { selected, partition, task } = context
+  const { selected, partition, task, hasTable } = context
   const first = await look(context, deps)
   let found = first
-  let judged = judge({ ...first, selected, partition, task })
+  let judged = judge({ ...first, selected, partition, task, hasTable })
   if (judged.verdict === 'discrepancy') {
     // A worker may have promoted between the two questions: a difference is real only if both sides say it twice.
     found = await look(context, deps)
-    judged = judge({ ...found, selected, partition, task })
+    judged = judge({ ...found, selected, partition, task, hasTable })
   }
   if (judged.verdict === 'discrepancy') judged = (await explain(context, found, deps)) ?? judged
   const owedBy = task !== null && task.state !== 'done' ? task.number : null
@@ -192,13 +199,15 @@ async function verifyPartition(context: PartitionContext, deps: VerifyDeps): Pro
   return { source: source.name, stream: stream.name, partition, ...judged, ...found, owedBy }
 }
 
-/** A stream that is asked for its changes is behind by what changed since: that is no discrepancy. */
+/** A stream that follows another, or is asked for its changes, is behind by what came since: that is no discrepancy. */
 async function explain(
-  { selected, partition, request, budget }: PartitionContext,
+  { selected, partition, request, budget, dueOfStream }: PartitionContext,
   { expected, actual }: Found,
   deps: VerifyDeps,
 ): Promise<Judgement | null> {
   const { stream } = selected
+  const owed = explainDue(selected, partition, await dueOfStream())
+  if (owed !== null) return owed
   if (stream.incremental === null || expected === null || actual.rows === null) return null
   const freshTo = await deps.destination.watermark(stream, singlePartitions(stream, partition))
   if (freshTo === null) return null
@@ -208,6 +217,7 @@ async function explain(
     ? await deps.client.count({ ...questionOf({ selected, partition, request, budget }), changedSince })
     : null
   return explainChanges({
+    stream,
     expected: expected.value,
     stored: actual.rows,
     changed: asked?.count?.value ?? null,
@@ -215,7 +225,12 @@ async function explain(
   })
 }
 
-function questionOf({ selected, partition, request, budget }: Omit<PartitionContext, 'task'>) {
+function questionOf({
+  selected,
+  partition,
+  request,
+  budget,
+}: Omit<PartitionContext, 'task' | 'hasTable' | 'dueOfStream'>) {
   return {
     ...selected,
     partition,

@@ -71,12 +71,31 @@ function fromAddress(address: string, environment: Environment, origin: string):
 
 /** Text that is no address is never shown: it may be half of one. */
 function checkedAddress(url: string, origin: string): ResolvedDatabase {
-  if (/^postgres(ql)?:\/\/\S+$/.test(url)) return { database: { kind: 'server', url } }
-  return problem(
-    'bad_database',
-    `open the database found no address in ${origin}`,
-    'write it as postgres://user@host/name',
-  )
+  if (!/^postgres(ql)?:\/\/\S+$/.test(url)) {
+    const found = `open the database found no address in ${origin}`
+    return problem('bad_database', found, 'write it as postgres://user@host/name')
+  }
+  if (isReadable(url)) return { database: { kind: 'server', url } }
+  const found = `open the database found an address in ${origin} that cannot be read`
+  return problem('bad_database', found, encodingHint)
+}
+
+const encodingHint =
+  'write it as postgres://user:password@host:port/name; in user and password, write these as %23 (#), %25 (%), %2F (/), %3A (:), %3F (?), %40 (@)'
+
+/** Whether it means what it says: a password with one of these signs ends the user's part early, and the rest of it becomes the host. */
+function isReadable(url: string): boolean {
+  const [, authority = '', place = '', query = ''] = /^postgres(?:ql)?:\/\/([^/?#]*)([^?]*)(.*)$/.exec(url) ?? []
+  const hasUser = authority.includes('@') || /[?&]user=/.test(query)
+  if (url.includes('#') || place.includes('@') || (!hasUser && query.includes('@'))) return false
+  try {
+    decodeURIComponent(authority.slice(0, Math.max(0, authority.lastIndexOf('@'))))
+    // Without a host, as for a socket whose folder is in the query, an address is one only with any host in its place.
+    new URL(url.replace(/^(postgres(?:ql)?:\/\/(?:[^/?#]*@)?)(?=[/?]|$)/, '$1host'))
+    return true
+  } catch {
+    return false
+  }
 }
 
 function problem(code: string, message: string, hint: string): ResolvedDatabase {

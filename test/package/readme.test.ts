@@ -1,9 +1,12 @@
 /** What the README mirrors is checked, not trusted: settings, commands, libraries, exit codes. */
-import { readdirSync, readFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import Init from '../../commands/init.js'
 import { exitCodes } from '../../src/cli/exit.js'
 import { settingsCatalogue } from '../../src/definition/settings-catalogue.js'
+import { runCommand } from '../cli/run-command.js'
 
 const root = resolve(import.meta.dirname, '../..')
 const readme = readFileSync(join(root, 'README.md'), 'utf8')
@@ -41,5 +44,16 @@ describe('README', () => {
   it('names only scripts that there are', () => {
     for (const [, script] of readme.matchAll(/npm run ([\w-]+)/g))
       expect(Object.keys(manifest.scripts)).toContain(script)
+  })
+  it('begins with files that init makes', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'backfill-readme-'))
+    try {
+      expect(await runCommand(Init, '--workspace', directory)).toMatchObject({ exitCode: 0 })
+      const [, from = 'no such line', to] = /^cp (\S+) (\S+)$/m.exec(readme) ?? []
+      expect(readdirSync(directory, { recursive: true })).toContain(from)
+      expect(readme).toContain(`$EDITOR ${to} `)
+    } finally {
+      rmSync(directory, { recursive: true })
+    }
   })
 })

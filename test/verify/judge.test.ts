@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { PartitionActual, SourceCount } from '../../src/domain/ports.js'
 import { noTotals, type Task } from '../../src/domain/task.js'
-import { type Evidence, judge } from '../../src/verify/judge.js'
+import { type Evidence, explainChanges, judge } from '../../src/verify/judge.js'
 import { makeSource, makeStream } from '../support/stream.js'
 
 const stream = makeStream()
@@ -45,12 +45,25 @@ const task: Task = {
   workedMs: 1,
 }
 const of = (evidence: Partial<Evidence>) =>
-  judge({ selected, partition: { site: 'a' }, task, expected: exactly(100), actual: actual(100), ...evidence })
+  judge({
+    selected,
+    partition: { site: 'a' },
+    task,
+    expected: exactly(100),
+    actual: actual(100),
+    hasTable: true,
+    ...evidence,
+  })
 
 describe('judge', () => {
   const cases: [string, Partial<Evidence>, string, RegExp][] = [
     ['equal counts', {}, 'equal', /^100 rows on both sides$/],
-    ['a row missing', { actual: actual(99) }, 'discrepancy', /1 missing; run "backfill seed --force"/],
+    [
+      'a row missing',
+      { actual: actual(99) },
+      'discrepancy',
+      /1 missing; run "backfill seed test.thing --partition site=a --force"/,
+    ],
     [
       'a missing row that is held',
       { actual: actual(99, { held: 1 }) },
@@ -75,19 +88,65 @@ describe('judge', () => {
       'no count, and fewer rows',
       { expected: null, actual: actual(99) },
       'unproven',
-      /99 rows, its last walk brought 100$/,
+      /99 rows, 1 fewer than its last walk brought, where some may have come twice$/,
     ],
     [
       'no count, and an emptied table',
       { selected: whole, expected: null, actual: actual(0) },
       'discrepancy',
-      /the last walk brought 100 rows, the table has none of them: run "backfill seed --force"/,
+      /the last walk brought 100 rows, the table has none of them: run "backfill seed test.thing --partition site=a --force"/,
     ],
     [
       'no count, and all rows held',
       { selected: whole, expected: null, actual: actual(0, { held: 100 }) },
       'unproven',
       /no count/,
+    ],
+    [
+      'no count, and fewer rows than the last walk made',
+      { selected: whole, expected: null, actual: actual(95, { lastWalk: { ...lastWalk, leastStored: 97 } }) },
+      'discrepancy',
+      /left 97 rows or more, the table has 95: 2 are gone; run "backfill seed/,
+    ],
+    [
+      'a capped count, and fewer rows than the last walk made',
+      {
+        selected: whole,
+        expected: { value: 10, trust: 'at least' },
+        actual: actual(95, { lastWalk: { ...lastWalk, leastStored: 96 } }),
+      },
+      'discrepancy',
+      /1 is gone/,
+    ],
+    [
+      'no count, and fewer rows than the last walk made, which may be elsewhere',
+      { expected: null, actual: actual(95, { lastWalk: { ...lastWalk, leastStored: 97 } }) },
+      'unproven',
+      /95 rows, 5 fewer/,
+    ],
+    [
+      'no count, and never walked',
+      { task: null, expected: null, actual: actual(0, { lastWalk: null }) },
+      'unproven',
+      /never walked, and the source gives no count: run "backfill seed test.thing --partition site=a"$/,
+    ],
+    [
+      'no table',
+      { hasTable: false, actual: actual(0) },
+      'discrepancy',
+      /the source has 100 rows, and there is no table "public.thing"/,
+    ],
+    [
+      'rows beyond the source of a stream that deletes',
+      { selected: { ...selected, stream: makeStream({ disposition: 'mirror' }) }, actual: actual(101) },
+      'discrepancy',
+      /goes with the next proven walk: run "backfill seed/,
+    ],
+    [
+      'a source that moved under a stream that comes round',
+      { selected: { ...selected, stream: makeStream({ everyMs: 1000 }) }, expected: exactly(103) },
+      'moved',
+      /has 103 now: the worker comes round to it$/,
     ],
     ['no count, and rows that may be elsewhere', { expected: null, actual: actual(0) }, 'unproven', /no count/],
     [
@@ -129,5 +188,31 @@ describe('judge', () => {
     const judged = of(evidence)
     expect(judged.verdict).toBe(verdict)
     expect(judged.sentence).toMatch(sentence)
+  })
+})
+
+describe('explainChanges', () => {
+  const fullWalk = { everyMs: 1, hours: null, priority: 0 }
+  const incremental = { passes: [], overlapMs: 0, fullWalk }
+  const of = (rest: Partial<Parameters<typeof explainChanges>[0]>) =>
+    explainChanges({
+      stream: { disposition: 'mirror', incremental },
+      expected: 100,
+      stored: 90,
+      changed: 10,
+      freshTo: 0,
+      ...rest,
+    })
+  it('never takes what changed for proof that it is what is missing', () => {
+    expect(of({})?.verdict).toBe('unproven')
+    expect(of({})?.sentence).toMatch(/10 rows changed .* may be/)
+    expect(of({ changed: 9 })).toBeNull()
+    expect(of({ changed: null })).toBeNull()
+  })
+  it('calls rows too many moved only where a walk will take them away', () => {
+    expect(of({ stored: 101 })).toMatchObject({ verdict: 'moved' })
+    expect(of({ stored: 101, stream: { disposition: 'merge', incremental } })).toBeNull()
+    const byHand = { disposition: 'mirror', incremental: { ...incremental, fullWalk: null } } as const
+    expect(of({ stored: 101, stream: byHand })).toBeNull()
   })
 })

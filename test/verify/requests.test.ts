@@ -21,7 +21,7 @@ test('requests of a question that failed are counted', async () => {
         return Promise.reject(new SourceUnavailable('http_500', 'found status 500'))
       },
     },
-    destination: { openTable: () => Promise.resolve({}) },
+    destination: { checkTable: () => Promise.resolve(true) },
     follows: { followed: () => Promise.resolve([]) },
     queue: { latestTasks: () => Promise.resolve([null]) },
     onVerdict: () => undefined,

@@ -261,6 +261,38 @@ describe('the database', () => {
     )
   })
 
+  it.each([
+    'postgres://me:s3#cret@host/db',
+    'postgres://me:s3/cret@host/db',
+    'postgres://me:5432/cret@host/db',
+    'postgres://me:s3?cret@host/db',
+    'postgres://me:54?cret@host/db',
+    'postgres://me:s3%cret@host/db',
+    'postgres://me:s3cret@host:port/db',
+  ])(
+    'with a sign in its password that means something else is refused with the signs to write, unseen: %s',
+    async (bad) => {
+      const workspace = await load(workspaceFolder({ 'backfill.yaml': 'database: $DATABASE_URL' }), {
+        DATABASE_URL: bad,
+      })
+      const { databaseProblem } = workspace as { databaseProblem?: ConfigError }
+      expect(databaseProblem?.code).toBe('bad_database')
+      expect(databaseProblem?.hint).toContain('%23 (#)')
+      expect(JSON.stringify([databaseProblem?.message, databaseProblem?.hint])).not.toContain('cret')
+    },
+  )
+
+  it.each([
+    'postgres://me:s%23%2Fcret@host:5432/db?sslmode=require',
+    'postgres://me:a@b@host/db',
+    'postgresql://me@/db?host=%2Frun%2Fpg&port=5432',
+    'postgresql:///db?host=/run/pg&user=a@b',
+    'postgres://host',
+    'postgres://me:x@[::1]:5432/db',
+  ])('that can be read is taken as it is: %s', async (good) => {
+    expect(await database('database: $DATABASE_URL', { DATABASE_URL: good })).toEqual({ kind: 'server', url: good })
+  })
+
   it('that is neither is refused without being shown', async () => {
     const error = await refusal(load(workspaceFolder({ 'backfill.yaml': 'database: mysql://me:s3cret@host/db' })))
     expect(JSON.stringify([error.message, error.problems])).not.toContain('s3cret')

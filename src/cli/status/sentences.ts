@@ -1,5 +1,6 @@
 /** The sentences of `backfill status`: read at 03:00, and the `message` fields of its `--json`. Pure; instants in the workspace's zone. */
 import { controlLabel } from '../../domain/controls.js'
+import { partitionLabel } from '../../domain/partition.js'
 import type { RunRecord } from '../../domain/ports.js'
 import type { Task } from '../../domain/task.js'
 import type { Finish, Retrying, StatusProblem, StatusReport } from '../../status/types.js'
@@ -96,11 +97,24 @@ function finishText(finish: Finish, now: number): string | null {
 /** What failed and is tried again by itself: `1 task is retrying: http_503: ask page 1 got status 503; next try at 10:25`. */
 export function setbackSentences(report: StatusReport): readonly Sentence[] {
   const { retrying, refusing, at } = report
+  const aside = asideSentence(report)
   const sentences = refusing.map(({ key, since, until }) => ({
     message: `${clean(key)} refuses every request since ${clockText(since, at)} (its limit, it says); it is asked again at ${clockText(until, at)}`,
     hint: null,
   }))
-  return retrying === null ? sentences : [retryingSentence(retrying, at), ...sentences]
+  return [...(retrying === null ? [] : [retryingSentence(retrying, at)]), ...sentences, ...aside]
+}
+
+/** Rows that no walk brings in by itself. */
+export function rowsAside({ streams }: Pick<StatusReport, 'streams'>): number {
+  return streams.reduce((sum, { held }) => sum + (held?.rejected ?? 0), 0)
+}
+
+function asideSentence(report: StatusReport): readonly Sentence[] {
+  const rows = rowsAside(report)
+  if (rows === 0) return []
+  const hint = '"backfill status --held" says why; when the cause is gone, "backfill retry --held" tries them again'
+  return [{ message: `${plural(rows, 'row is', 'rows are')} set aside with a reason, and not in the table`, hint }]
 }
 
 function retryingSentence({ count, task }: Retrying, now: number): Sentence {
@@ -135,8 +149,18 @@ export function problemSentence(problem: StatusProblem, now: number): Sentence {
       return secretSentence(problem, now)
     case 'count_differs':
       return {
-        message: `${plural(count, 'finished walk differs', 'finished walks differ')} from the source's own count`,
-        hint: 'run "backfill verify" to see which',
+        message: `${plural(count, 'finished walk differs', 'finished walks differ')} from the source's own count${example(problem)}`,
+        hint: 'run "backfill verify" to see what is missing; "backfill seed --force" of it walks it again, which ends this',
+      }
+    case 'verify_differs':
+      return {
+        message: `the last verify (${since(run, now)}) found ${localTimes(clean(run?.reason ?? 'differences'), now)}`,
+        hint: 'run "backfill verify" to see what to do, and once more when that is done: it ends this',
+      }
+    case 'unknown_stream':
+      return {
+        message: `${plural(count, 'task is', 'tasks are')} of streams that no definition of the workspace names: no worker claims them`,
+        hint: 'put the definition back, or its mistakes right; the streams are those with "not in backfill.yaml" below',
       }
     case 'stuck_worker':
       return {
@@ -152,10 +176,17 @@ export function problemSentence(problem: StatusProblem, now: number): Sentence {
       return { message: failedSentence(run, now), hint: 'read the log in .backfill/log' }
     case 'no_worker':
       return {
-        message: `${plural(count, 'task is', 'tasks are')} due and no worker ran since ${since(run, now)}`,
+        message: `${plural(count, 'task is', 'tasks are')} due and no worker ${run === null ? 'ever ran' : `ran since ${since(run, now)}`}`,
         hint: 'look at the crontab, or run "backfill worker"',
       }
   }
+}
+
+/** `: acme.users a`, or `, acme.users a among them`. */
+function example({ count, task }: StatusProblem): string {
+  if (task === undefined) return ''
+  const name = `${task.source}.${task.stream} ${clean(partitionLabel(task.partition))}`
+  return count === 1 ? `: ${name}` : `, ${name} among them`
 }
 
 function parkedSentence({ parking }: StatusProblem, now: number): Sentence {

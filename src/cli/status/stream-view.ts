@@ -38,8 +38,10 @@ function details(status: StreamStatus, report: StatusReport, look: Look): readon
   const { counts } = status
   const isBusy = counts.ready + counts.leased + counts.dead > 0
   const isUntouched = counts.ready + counts.leased + counts.dead + counts.done + counts.totals.received === 0
-  if (isUntouched || (!isBusy && report.streams.length > detailedStreams)) return []
-  const lines = [progress(status, report), ...facts(status)].flatMap((line) => wrap(line, look.columns - 2))
+  if (isUntouched) return []
+  const isShort = !isBusy && report.streams.length > detailedStreams
+  const said = isShort ? needing(status) : [progress(status, report), ...rowFacts(status), ...needing(status)]
+  const lines = said.flatMap((line) => wrap(line, look.columns - 2))
   return lines.map((line) => `  ${paintBar(line.trimEnd().replaceAll('\u00a0', ' '), look.ink)}`)
 }
 
@@ -62,7 +64,8 @@ function whole(text: string): string {
   return text.replaceAll(' ', '\u00a0')
 }
 
-function facts({ counts, held: heldNow }: StreamStatus): readonly string[] {
+/** Of all walks together: a row that comes again is counted again. */
+function rowFacts({ counts, held: heldNow }: StreamStatus): readonly string[] {
   const { received, created, updated, unchanged, held } = counts.totals
   const parts = [
     `${count(created)} created`,
@@ -70,22 +73,31 @@ function facts({ counts, held: heldNow }: StreamStatus): readonly string[] {
     `${count(unchanged)} unchanged`,
     `${count(held)} held`,
   ]
-  const lines = received === 0 ? [] : [`${whole(`${count(received)} rows:`)} ${parts.map(whole).join(', ')}`]
-  const doubts = [
-    ...(counts.differs > 0 ? [`${count(counts.differs)} done but unlike the source's count`] : []),
-    ...(counts.unproven > 0 ? [`${count(counts.unproven)} done without a count to prove it`] : []),
-  ]
-  if (doubts.length > 0) lines.push(doubts.join(', '))
-  if (heldNow !== null && heldNow.waiting + heldNow.rejected > 0) lines.push(heldText(heldNow))
-  return lines
+  const lines = received === 0 ? [] : [`${whole(`${count(received)} rows read:`)} ${parts.map(whole).join(', ')}`]
+  const unproven = counts.unproven > 0 ? [`${count(counts.unproven)} done without a count to prove it`] : []
+  const isOver = held > 0 && heldNow !== null && heldNow.waiting + heldNow.rejected === 0
+  return [...lines, ...(isOver ? ['of the rows held, none is set aside any more'] : []), ...unproven]
 }
 
-/** The numbers of "held" above it count every time that a row was set aside; this one, what still is. */
-function heldText({ waiting, rejected }: NonNullable<StreamStatus['held']>): string {
-  if (waiting + rejected === 1 && waiting === 1)
-    return '1 row is set aside now until its parent comes: "backfill status --held"'
-  const wait = waiting === 0 ? '' : `, ${count(waiting)} of them until their parent comes`
-  return `${plural(waiting + rejected, 'row is', 'rows are')} set aside now${wait}: "backfill status --held"`
+/** What somebody may have to look at: said however many streams there are. */
+function needing({ counts, held: heldNow }: StreamStatus): readonly string[] {
+  return [
+    ...(counts.differs > 0 ? [`${count(counts.differs)} done but unlike the source's count`] : []),
+    ...(heldNow === null ? [] : heldText(heldNow, counts.totals.held)),
+  ]
+}
+
+/** `held` above counts each time that a row was set aside, in all walks; this one, the rows that still are. */
+function heldText({ waiting, rejected }: NonNullable<StreamStatus['held']>, ever: number): readonly string[] {
+  const rows = waiting + rejected
+  if (rows === 0) return []
+  const wait =
+    waiting === 0 ? '' : waiting === rows ? ' until the parent comes' : `, ${count(waiting)} until the parent comes`
+  const which =
+    ever > rows
+      ? `of the ${count(ever)} times that a row was held, ${count(rows)} still ${rows === 1 ? 'is' : 'are'}`
+      : plural(rows, 'row is', 'rows are')
+  return [`${which} set aside now${wait}: "backfill status --held"`]
 }
 
 /** `████████░░░░░░░░`: full only when all is done, empty only when nothing is. */

@@ -12,7 +12,7 @@ import { budgetLines } from './budget-view.js'
 import { dismissedLines, pausedLines } from './controls-view.js'
 import { freshnessLines } from './freshness-view.js'
 import { runLines } from './run-view.js'
-import { activitySentence, problemSentence, setbackSentences } from './sentences.js'
+import { activitySentence, problemSentence, rowsAside, setbackSentences } from './sentences.js'
 import { streamLines } from './stream-view.js'
 
 export interface Look {
@@ -73,6 +73,7 @@ function headline(report: StatusReport, ink: Ink): { readonly text: string; read
   if (report.problems.length > 0) return { text: 'NEEDS YOU', paint: ink.red.bold }
   if (report.retrying !== null) return { text: 'RETRYING', paint: ink.yellow.bold }
   if (report.refusing.length > 0) return { text: 'REFUSED', paint: ink.yellow.bold }
+  if (rowsAside(report) > 0) return { text: 'ROWS SET ASIDE', paint: ink.yellow.bold }
   return { text: report.verdict.activity === 'due' ? 'READY' : 'ALL IS WELL', paint: ink.green.bold }
 }
 

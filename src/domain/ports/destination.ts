@@ -159,6 +159,8 @@ export interface PartitionActual {
     readonly distinct: number
     readonly expected: SourceCount | null
     readonly proof: Proof
+    /** Rows of the partition that were in the table at its end for certain: there may have been more. Absent: not known. */
+    readonly leastStored?: number
   } | null
 }
 
@@ -174,6 +176,8 @@ export interface Destination extends FollowDestination {
   setLastRunId(runId: string): Promise<void>
   /** Reads or creates the stable table, creates the delta table. @throws ConfigError where the definition does not fit the table, before any request is spent. */
   openTable(stream: Stream): Promise<StreamTable>
+  /** Whether the stream's table is there. Makes and changes nothing. @throws ConfigError where the definition does not fit it. */
+  checkTable(stream: Stream): Promise<boolean>
   /** The beginning of every claim: raises the epoch in the ledger and answers what is promoted. */
   openTasks(leases: readonly Lease[]): Promise<ReadonlyMap<string, Checkpoint>>
   /** One transaction: COPY, compare-and-set on (epoch, sequence), checks, merge, own delta rows deleted, commit. An empty batch moves the ledger only. */
