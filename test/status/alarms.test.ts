@@ -59,7 +59,12 @@ async function walk(city: string, proof: Proof, supersede = false): Promise<void
 }
 
 async function enqueue(city: string, supersede = false, stream = 'pages'): Promise<void> {
-  const backfill = await queue.beginBackfill({ scope: 'sample', fingerprint: randomUUID(), reason: 'seed' })
+  const backfill = await queue.beginBackfill({
+    scope: 'sample',
+    fingerprint: randomUUID(),
+    reason: 'seed',
+    isForced: false,
+  })
   const task = { source: 'sample', stream, partition: { city }, priority: 0 }
   await queue.enqueue(backfill, [task], { supersede, skipDone: false })
   await queue.finishPlanning(backfill)
