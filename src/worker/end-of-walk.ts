@@ -53,6 +53,8 @@ export interface WalkedOut {
   readonly lastProven: number | null | undefined
   /** What a request about this walk begins with. */
   readonly start: WalkStart
+  /** An earlier run read it to its end, and did not end it: what the source counts now is of another moment. */
+  readonly isOld: boolean
   /** Promotes everything that waits. */
   readonly drain: () => Promise<Checkpoint>
 }
@@ -114,7 +116,7 @@ class EndOfWalk {
     const known = await destination.walked(checkpoint, table, partition)
     const counted = verdict ?? proofOf({ ...walk, distinct: known.distinct }, atEnd)
     const proof = counted === 'proven' && known.hasUnreadable ? 'unproven' : counted
-    if (stream.disposition === 'replace' && proof === 'differs')
+    if (stream.disposition === 'replace' && (proof === 'differs' || this.#isOutdated(walk, atEnd)))
       return { kind: 'contradicted', error: contradicted(stream, walk, atEnd) }
     const mayDelete = proof === 'proven' && walk.since === null
     const end: WalkEnd = mayDelete ? await this.#prune(checkpoint) : { kind: 'keep' }
@@ -133,6 +135,11 @@ class EndOfWalk {
     const { walk } = this.#walked
     const mark = markOf({ stream, partition, walk, proof, isShrunk: this.#isShrunk(walk) })
     return mark === undefined ? {} : { mark }
+  }
+
+  /** A walk of another moment that the count of today contradicts is no set that moved under it. */
+  #isOutdated({ received }: Walk, atEnd: SourceCount | null): boolean {
+    return this.#walked.isOld && atEnd?.trust === 'exact' && atEnd.value !== received
   }
 
   /** The walk as the ledger has it once all its rows are promoted. */

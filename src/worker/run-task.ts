@@ -77,7 +77,7 @@ async function walkToTheEnd(reader: WalkReader, flusher: Flusher, deps: TaskDeps
     const { walk, lastCount } = reader
     const { lastProven } = flusher.checkpoint
     const drain = () => flusher.drain()
-    const ending = await endOfWalk({ walk, lastCount, lastProven, start: reader.start(), drain }, deps)
+    const ending = await endOfWalk({ walk, lastCount, lastProven, start: reader.start(), isOld, drain }, deps)
     if (ending.kind === 'ended') {
       await flusher.finish(ending.proof, ending.atEnd, ending.beside)
       return

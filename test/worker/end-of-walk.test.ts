@@ -38,6 +38,7 @@ interface Scene {
   readonly walk?: Partial<Walk>
   readonly lastCount?: SourceCount | null
   readonly lastProven?: number
+  readonly isOld?: boolean
   readonly isPage?: boolean
   /** What the source says when it is asked for the count. */
   readonly count?: SourceCount | null | BackfillError
@@ -79,9 +80,10 @@ async function play(scene: Scene) {
     clock: createFakeClock(),
     log: () => undefined,
   }
-  const { lastCount = null, lastProven = null } = scene
+  const { lastCount = null, lastProven = null, isOld = false } = scene
   const start = {} as WalkStart
-  const ending = await endOfWalk({ walk, lastCount, lastProven, start, drain: () => say('drain', checkpoint) }, deps)
+  const drain = () => say('drain', checkpoint)
+  const ending = await endOfWalk({ walk, lastCount, lastProven, start, isOld, drain }, deps)
   return { ending, asked }
 }
 const proofOf = async (scene: Scene) => {
@@ -200,5 +202,15 @@ describe('the end of a walk that may delete', () => {
     const replace = { ...mirror, stream: { count: [inAnswer], disposition: 'replace' as const } }
     const { ending } = await play({ ...replace, lastCount: exact(31), walk: { expected: exact(31) } })
     expect(ending).toMatchObject({ kind: 'contradicted', error: { code: 'replace_differs' } })
+  })
+
+  it('takes the count of a later day for no set that moved under a replacement', async () => {
+    const moved = { stream: { count: [inAnswer], disposition: 'replace' as const }, walk: { expected: exact(35) } }
+    expect(await proofOf({ ...moved, lastCount: exact(29) })).toBe('unproven')
+    expect(await proofOf({ ...moved, isOld: true, count: exact(29) })).toBe('contradicted')
+    expect(await proofOf({ ...moved, isOld: true, count: exact(30) })).toBe('unproven')
+    expect(
+      await proofOf({ ...moved, isOld: true, stream: { ...moved.stream, disposition: 'mirror' }, count: exact(29) }),
+    ).toBe('unproven')
   })
 })
