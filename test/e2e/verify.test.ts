@@ -54,8 +54,6 @@ streams:
     columns: { user_id: bigint, id: bigint }
   many:
     path: /many
-    paginate: none
-    count: header X-Total
     for_each: { user_id: { from: users.id, many: { param: user, max: 2 } } }
     match: { user_id: user_id }
     every: 1d
