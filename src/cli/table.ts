@@ -1,7 +1,6 @@
 /** Tables of rows from elsewhere (`sql`, `verify`, a dry run): no frames, never wider than they may be. */
 import Table from 'cli-table3'
-import { columnWidths, gap, type TableShape } from './columns.js'
-import { shorten } from './text.js'
+import { columnWidths, fitted, gap, type TableShape } from './columns.js'
 
 const frame = ['top', 'bottom', 'left', 'mid', 'right'].flatMap((part) => [
   part,
@@ -23,7 +22,7 @@ export function renderTable(shape: TableShape): readonly string[] {
     wordWrap: false,
   })
   const cells = (row: readonly string[], position: number | null): string[] =>
-    row.map((text, index) => paint(shorten(text, widths[index] ?? 0), position, index))
+    row.map((text, index) => paint(fitted(shape, text, { index, columns: widths[index] ?? 0 }), position, index))
   table.push(cells(shape.head, null), ...shape.rows.map((row, index) => cells(row, index)))
   return table
     .toString()

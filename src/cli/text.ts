@@ -83,6 +83,18 @@ export function shorten(text: string, columns: number): string {
   return `${short}…`
 }
 
+/** The text in at most so many columns, cut in its middle: `municipal_me…g_pages`. */
+export function shortenMiddle(text: string, columns: number): string {
+  if (width(text) <= columns) return text
+  const head = Math.floor((columns - 1) / 2)
+  let tail = ''
+  for (const character of Array.from(text).reverse()) {
+    if (width(character + tail) > columns - 1 - head) break
+    tail = character + tail
+  }
+  return shorten(text, head + 1) + tail
+}
+
 /** Lines of at most so many columns; a word that is longer (an address) is broken rather than let the terminal do it. */
 export function wrap(text: string, columns: number): readonly string[] {
   const lines: string[] = []

@@ -50,7 +50,7 @@ export async function status(request: StatusRequest, deps: StatusDeps): Promise<
     secretEnds,
     cutOffSeeds: await deps.queue.cutOffSeeds(),
     differing,
-    oldestReady: await oldestReady(request, deps),
+    oldestReady: runs.some(({ command }) => command === 'worker') ? null : await oldestReady(request, deps),
   }
   const dismissals = dismissalsIn(request, await deps.queue.dismissals(request.deadLimit))
   const problems = findProblems(findings)

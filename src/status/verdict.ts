@@ -22,7 +22,7 @@ export interface Findings {
   readonly cutOffSeeds: readonly CutOffSeed[]
   /** One of the finished walks that differ from their source. */
   readonly differing: Task | null
-  /** When the first ready task was made, Unix ms; null: none is ready. */
+  /** Where no worker ever ran: when the first ready task was made, Unix ms; null: none is ready, or one ran. */
   readonly oldestReady: number | null
 }
 

@@ -138,7 +138,7 @@ export function explainChanges({
 }
 
 function differenceSentence(
-  { selected, partition, actual: { held }, hasTable }: Evidence,
+  { selected, partition, actual: { held, heldBeside = 0 }, hasTable }: Evidence,
   expected: number,
   stored: number,
 ): string {
@@ -149,13 +149,17 @@ function differenceSentence(
   if (missing < 0) {
     const fate = mayPrune(selected.stream)
       ? `what was deleted there goes with the next proven walk: ${again}`
-      : 'rows deleted there, or put here by hand, stay'
+      : selected.stream.key.length === 0
+        ? 'without a key, each walk adds its rows again'
+        : 'rows deleted there, or put here by hand, stay'
     return `${sides}: ${count(-missing)} more than the source; ${fate}`
   }
   if (held === missing)
     return `${sides}: the ${held === 1 ? 'one' : count(held)} missing ${held === 1 ? 'is' : 'are'} held with a reason: run "backfill status --held"`
   const heldPart = held > 0 ? `, ${count(Math.min(held, missing))} of them held` : ''
-  return `${sides}: ${count(missing)} missing${heldPart}; ${again}`
+  const besidePart =
+    heldBeside > 0 ? `, some maybe among the ${count(heldBeside)} held of requests for these and other values` : ''
+  return `${sides}: ${count(missing)} missing${heldPart}${besidePart}; ${again}`
 }
 
 function tableOf({ stream: { table } }: SelectedStream): string {

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { renderColumns } from '../../src/cli/columns.js'
 import { inkFor } from '../../src/cli/ink.js'
 import { renderTable } from '../../src/cli/table.js'
-import { clean, count, duration, percent, shorten, width, wrap } from '../../src/cli/text.js'
+import { clean, count, duration, percent, shorten, shortenMiddle, width, wrap } from '../../src/cli/text.js'
 import { redactor } from '../../src/log/redact.js'
 
 describe('text', () => {
@@ -34,6 +34,7 @@ describe('text', () => {
     fc.assert(
       fc.property(text, fc.integer({ min: 10, max: 80 }), (given, columns) => {
         expect(width(shorten(given, columns))).toBeLessThanOrEqual(columns)
+        expect(width(shortenMiddle(given, columns))).toBeLessThanOrEqual(columns)
         expect(wrap(given, columns).join('').replaceAll(' ', '')).toBe(given.replaceAll(' ', ''))
       }),
     )
@@ -50,6 +51,22 @@ describe('text', () => {
       columns: 20,
     }
     expect(renderColumns(shape)).toEqual(['NAME               N', 'a rather lon…      1', '日本語         1,000'])
+    expect(renderTable(shape)).toEqual(renderColumns(shape))
+  })
+
+  test('names that are longer than the screen give way with what is beside them, and keep their ends', () => {
+    const shape = {
+      head: ['STREAM', 'PARTITION', 'ROWS'],
+      rows: [['municipal_archive_of_the_county.meeting_pages', 'alameda-county-board-of-supervisors.ca', '1,000']],
+      right: [2],
+      flexible: 1,
+      middle: [0],
+      columns: 50,
+    }
+    expect(renderColumns(shape)).toEqual([
+      'STREAM                         PARTITION      ROWS',
+      'municipal_arch….meeting_pages  alameda-cou…  1,000',
+    ])
     expect(renderTable(shape)).toEqual(renderColumns(shape))
   })
 

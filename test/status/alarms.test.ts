@@ -123,7 +123,7 @@ describe('status', () => {
     const text = draw(await look())
     expect(text).toMatch(/^ROWS SET ASIDE/)
     expect(text).toContain('! 1 row is set aside with a reason, and not in the table')
-    expect(text).toContain('of the 8 times that a row was held, 1 still is set aside now')
+    expect(text).toContain('1 row is set aside now, of 8 that were held in all walks')
     expect((await look()).problems).toEqual([])
     await queue.noteHeld([])
     expect(draw(await look())).toMatch(/^ALL IS WELL[^]*of the rows held, none is set aside any more/)

@@ -131,6 +131,18 @@ describe('judge', () => {
       /never walked, and the source gives no count: run "backfill seed test.thing --partition site=a"$/,
     ],
     [
+      'missing rows that may be held of requests for others, too',
+      { actual: actual(98, { heldBeside: 4, lastWalk: { ...lastWalk, received: 98, distinct: 98, expected: null } }) },
+      'discrepancy',
+      /2 missing, some maybe among the 4 held of requests for these and other values; run/,
+    ],
+    [
+      'rows of walks before, of a stream without a key',
+      { selected: { ...selected, stream: makeStream({ key: [], disposition: 'append' }) }, actual: actual(200) },
+      'discrepancy',
+      /100 more than the source; without a key, each walk adds its rows again/,
+    ],
+    [
       'no table',
       { hasTable: false, actual: actual(0) },
       'discrepancy',

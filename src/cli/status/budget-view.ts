@@ -18,7 +18,8 @@ export function budgetLines(report: StatusReport, look: Look): readonly string[]
     head: ['BUDGET', 'LIMIT', 'USED', 'LEFT', 'GATE'],
     rows,
     right: [2, 3],
-    flexible: 4,
+    flexible: 0,
+    middle: [0],
     columns,
     paint,
   })

@@ -12,6 +12,7 @@ export function freshnessLines({ streams, at }: StatusReport, { ink, columns }: 
     head: ['FRESHNESS', 'FRESH TO', 'BEHIND', 'NEXT', 'LEVEL'],
     rows,
     flexible: 0,
+    middle: [0],
     columns,
     paint: (text, position, column) => {
       if (position === null || text === '-') return ink.dim(text)

@@ -14,7 +14,7 @@ export function streamLines(report: StatusReport, look: Look): readonly string[]
   const { ink, columns } = look
   if (report.streams.length === 0) return []
   const rows = report.streams.map((stream) => row(stream, report.at))
-  const lines = renderColumns({ head, rows, right: [1, 2, 3, 4, 5, 6, 7], columns, paint: painter(ink) })
+  const lines = renderColumns({ head, rows, right: [1, 2, 3, 4, 5, 6, 7], middle: [0], columns, paint: painter(ink) })
   const [title = '', ...body] = lines
   return [title, ...report.streams.flatMap((stream, index) => [body[index] ?? '', ...details(stream, report, look)])]
 }
@@ -91,13 +91,11 @@ function needing({ counts, held: heldNow }: StreamStatus): readonly string[] {
 function heldText({ waiting, rejected }: NonNullable<StreamStatus['held']>, ever: number): readonly string[] {
   const rows = waiting + rejected
   if (rows === 0) return []
+  const parent = rows === 1 ? 'its parent comes' : 'their parent comes'
   const wait =
-    waiting === 0 ? '' : waiting === rows ? ' until the parent comes' : `, ${count(waiting)} until the parent comes`
-  const which =
-    ever > rows
-      ? `of the ${count(ever)} times that a row was held, ${count(rows)} still ${rows === 1 ? 'is' : 'are'}`
-      : plural(rows, 'row is', 'rows are')
-  return [`${which} set aside now${wait}: "backfill status --held"`]
+    waiting === 0 ? '' : waiting === rows ? ` until ${parent}` : `, ${count(waiting)} of them until ${parent}`
+  const all = ever > rows ? `, of ${count(ever)} that were held in all walks` : ''
+  return [`${plural(rows, 'row is', 'rows are')} set aside now${wait}${all}: "backfill status --held"`]
 }
 
 /** `████████░░░░░░░░`: full only when all is done, empty only when nothing is. */

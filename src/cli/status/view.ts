@@ -101,6 +101,7 @@ function runningLines(report: StatusReport, look: Look): readonly string[] {
     rows,
     right: [4],
     flexible: 2,
+    middle: [1],
     columns,
     paint: heads(ink),
   })
@@ -122,6 +123,7 @@ function selectedLines(report: StatusReport, look: Look): readonly string[] {
     head: ['TASK', 'STREAM', 'PARTITION', 'STATE', 'PROGRESS'],
     rows,
     flexible: 2,
+    middle: [1],
     columns,
     paint: heads(ink),
   })

@@ -70,14 +70,18 @@ function exitCodeOf(report: VerifyReport, flags: VerifyFlags): number {
   const failures = report.failed.map(({ error }) => failureOf(error).exitCode)
   if (failures.includes(exitCodes.temporary)) return exitCodes.temporary
   if (report.byVerdict.discrepancy > 0 || failures.length > 0) return exitCodes.attention
-  return flags.strict && (report.byVerdict.unproven > 0 || report.notAsked > 0) ? exitCodes.attention : exitCodes.done
+  const isOpen = report.byVerdict.unproven > 0 || report.notAsked > 0 || report.partitions.length === 0
+  return flags.strict && isOpen ? exitCodes.attention : exitCodes.done
 }
 
-function reasonOf(report: VerifyReport): string {
-  const { equal, discrepancy, unproven, moved } = report.byVerdict
-  const parts = [`${plural(equal, 'partition')} equal`]
-  if (discrepancy > 0) parts.push(plural(discrepancy, 'discrepancy', 'discrepancies'))
-  if (moved > 0) parts.push(`${moved} moved`)
-  if (unproven > 0) parts.push(`${unproven} unproven`)
-  return parts.join(', ')
+/** What is wrong first: `status` shows what fits of it. */
+function reasonOf({ byVerdict, notAsked }: VerifyReport): string {
+  const { equal, discrepancy, unproven, moved } = byVerdict
+  const parts = [
+    ...(discrepancy > 0 ? [plural(discrepancy, 'discrepancy', 'discrepancies')] : []),
+    ...(unproven > 0 ? [`${unproven} unproven`] : []),
+    ...(notAsked > 0 ? [`${notAsked} not asked`] : []),
+    ...(moved > 0 ? [`${moved} moved`] : []),
+  ]
+  return [...parts, `${plural(equal, 'partition')} equal`].join(', ')
 }

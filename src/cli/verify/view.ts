@@ -54,6 +54,7 @@ function partitionTable(shown: readonly PartitionVerdict[], { ink, columns }: Ve
     rows,
     right: [2, 3],
     flexible: 1,
+    middle: [0],
     columns,
     paint,
   })
@@ -73,9 +74,11 @@ function summary(report: VerifyReport, { ink, now }: VerifyLook): readonly strin
   const { equal, discrepancy, unproven, moved } = report.byVerdict
   const all = report.partitions.length
   const head =
-    all > 0 && equal === all
+    all > 0 && equal === all && report.notAsked === 0
       ? ink.green(`${plural(all, 'partition is', 'partitions are')} equal to the source`)
-      : `${plural(all, 'partition')}: ${count(equal)} equal, ${count(discrepancy)} with a discrepancy, ${count(moved)} moved, ${count(unproven)} unproven`
+      : all === 0 && report.notAsked === 0
+        ? 'nothing was compared: these streams have no partition yet'
+        : `${plural(all, 'partition')}: ${count(equal)} equal, ${count(discrepancy)} with a discrepancy, ${count(moved)} moved, ${count(unproven)} unproven`
   const missing =
     report.notAsked === 0
       ? []

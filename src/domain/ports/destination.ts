@@ -153,6 +153,8 @@ export interface PartitionActual {
   /** Rows in the table; null where no column holds the partition. */
   readonly rows: number | null
   readonly held: number
+  /** Rows held of requests that asked for some of its values and for others: whose they are is not known. Absent: none. */
+  readonly heldBeside?: number
   readonly lastWalk: {
     readonly finishedAt: number
     readonly received: number
