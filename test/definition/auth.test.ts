@@ -176,11 +176,17 @@ describe('the fates of a status', () => {
       '{ 403: [{ content_type: html, fate: retry }] }',
       '403[0].content_type  expected a media type like text/html, without parameters, found "html"',
     ],
-    ['{ 403: [{ content_type: text/html }] }', '403[0].fate  expected one of retry, dead, budget, found nothing'],
-    ['{ 403: [{ contains: x, fate: dead }] }', '403[0].contains  expected header, whose text it is about, found "x"'],
+    [
+      '{ 403: [{ content_type: text/html }] }',
+      '403[0].fate  expected one of retry, dead, budget, credentials, found nothing',
+    ],
+    [
+      '{ 403: [{ contains: x, fate: dead }] }',
+      '403[0].contains  expected header or path, whose text it is about, found "x"',
+    ],
     [
       '{ 403: [] }',
-      '403  expected retry, dead, budget, or a list like [{ content_type: text/html, fate: retry }, dead], found an empty list',
+      '403  expected retry, dead, budget, credentials, or a list like [{ content_type: text/html, fate: retry }, dead], found an empty list',
     ],
   ])('%s is refused', (text, expected) => {
     expect(statusesOf(text)).toEqual([`${line4}  statuses.${expected}`])
