@@ -140,9 +140,10 @@ function compileExpectations(
   spot: Spot,
   drafts: NonNullable<AnswerDraft['expect']>,
 ): AnswerShape['expect'] {
+  for (const [place, { is }] of Object.entries(drafts))
+    for (const template of is) checkTemplate(scope, spotAt(spot, place), { template, mayUseCursor: true })
   return Object.entries(drafts).flatMap(([place, draft]) => {
     const [is = '', ...or] = draft.is
-    for (const template of draft.is) checkTemplate(scope, spotAt(spot, place), { template, mayUseCursor: true })
     const from = readExtract(place)
     const otherwise = 'otherwise' in draft && draft.otherwise !== undefined ? { otherwise: draft.otherwise } : {}
     if (from !== null) return [{ from, is, ...(or.length === 0 ? {} : { or }), ...otherwise }]

@@ -10,8 +10,10 @@ import { randomUUID } from 'node:crypto'
 import { PromotionConflict } from '../domain/errors.js'
 import { addRetried, type HeldRetried, type HeldSelection, noneRetried } from '../domain/held.js'
 import type { Json } from '../domain/json.js'
+import { blankerOf } from '../domain/nulls.js'
 import { type Partition, parsePartitionKey } from '../domain/partition.js'
 import type { Clock, Log } from '../domain/ports.js'
+import type { Stream } from '../domain/source-model.js'
 import type { Fault, HeldRow, TableBatch } from './batch.js'
 import { isContention, isPreparedLost, sqlstate } from './classify.js'
 import { type Connection, type Connections, commit, type Deadlines } from './connections.js'
@@ -190,7 +192,7 @@ interface Chunk {
 
 async function mergeChunk(connection: Connection, { staging, rows }: Chunk): Promise<Outcome> {
   const { batch } = staging
-  await batch.add(pageOf(rows))
+  await batch.add(pageOf(rows, batch.layout.stream))
   const unreadable = batch.rows === 0 ? [] : await copyGoodRows(connection, staging)
   const present = await dropPresent(connection, { staging, rows })
   const merged = await mergeGoodRows(connection, staging, unreadable)
@@ -208,8 +210,10 @@ async function mergeChunk(connection: Connection, { staging, rows }: Chunk): Pro
   }
 }
 
-function pageOf(rows: readonly ChunkRow[]) {
-  const records = rows.map(({ raw }) => readRaw(raw))
+function pageOf(rows: readonly ChunkRow[], { answer }: Stream) {
+  // As it was sent, before the definition named what stands for nothing.
+  const blank = blankerOf(answer) ?? ((record: Json) => record)
+  const records = rows.map(({ raw }) => blank(readRaw(raw)))
   return {
     number: 1,
     records,

@@ -2,6 +2,7 @@
 import { parse as parseCsv } from 'csv-parse/sync'
 import { AnswerInvalid, SourceUnavailable } from '../domain/errors.js'
 import type { Json } from '../domain/json.js'
+import { blankerOf } from '../domain/nulls.js'
 import type { AnswerShape } from '../domain/source-model.js'
 import { decodeText } from './character-set.js'
 import { isCutJson, parseExactJson } from './exact-json.js'
@@ -166,14 +167,14 @@ function readCsv(text: string, options: DecodeOptions): Decoded {
   const root = csv.footer === undefined ? undefined : { footer: takeFooter(records, names, options) }
   // An empty line is a row only where a row is one value.
   const rows = names.length === 1 ? records : records.filter((values) => !isEmptyLine(values))
-  const nulls = new Set(csv.nulls)
-  const valueOf = (text: string): Json => (nulls.has(text) ? null : text)
+  const blank = blankerOf(options.shape)
   const lines = rows.map((values, index) => {
     if (values.length !== names.length) {
       const isLast = index === rows.length - 1
       throw wrongWidth(options, { line: index + 1, found: values.length, expected: names.length, isLast })
     }
-    return Object.fromEntries(names.map((name, at) => [name, valueOf(values[at] ?? '')]))
+    const row = Object.fromEntries(names.map((name, at) => [name, values[at] ?? '']))
+    return blank === null ? row : blank(row)
   })
   return { root, lines }
 }

@@ -224,7 +224,8 @@ function refuseTable(
   const definition = named.get(stream.source)
   if (definition === undefined) return
   const found = `"${stream.table.schema}.${name}", which is in use by ${rival.source}.${rival.name}`
-  mistakes.add(definition, ['streams', stream.name, 'table'], { expected: 'a table of its own', found })
+  const expected = `a table of its own, like "table: ${stream.source}_${stream.name}"`
+  mistakes.add(definition, ['streams', stream.name, 'table'], { expected, found })
 }
 
 function refusal(problems: readonly Problem[]): ConfigError {

@@ -60,6 +60,27 @@ describe('a held row', () => {
     expect(work.lease.task.id).not.toBe(held.lease.task.id)
   })
 
+  test('of a CSV goes in once the definition names what stands for nothing', async () => {
+    const destination = await openDestination(database.config)
+    const csv = { delimiter: ',', header: true, columns: [] }
+    const plain = streamOf([column('id', 'bigint'), column('n', 'integer')])
+    const answer = { ...plain.answer, format: 'csv' as const, csv }
+    const work = await startWork(destination, { ...plain, answer })
+    await work.flush([
+      { id: '1', n: '' },
+      { id: '2', n: 'n/a' },
+      { id: '3', n: '3' },
+    ])
+    expect(await heldOf(plain)).toHaveLength(2)
+    const mended = { ...plain, answer: { ...answer, csv: { ...csv, nulls: ['', 'n/a'] } } }
+    expect(await retry(destination, mended)).toMatchObject({ tried: 2, created: 2, held: 0 })
+    expect(await tableOf(plain)).toEqual([
+      { id: '1', n: null },
+      { id: '2', n: null },
+      { id: '3', n: 3 },
+    ])
+  })
+
   test('that Postgres still refuses stays held with its new words, and its neighbours go in', async () => {
     const destination = await openDestination(database.config)
     const stream = streamOf(idAndName)

@@ -97,8 +97,16 @@ describe('a workspace', () => {
       })
       const { problems } = await refusal(load(directory))
       expect(problems).toMatchObject([
-        { file: 'sources/acme.yaml', path: 'streams.users.table', expected: 'a table of its own' },
-        { file: 'sources/other.yaml', path: 'streams.users.table', expected: 'a table of its own' },
+        {
+          file: 'sources/acme.yaml',
+          path: 'streams.users.table',
+          expected: 'a table of its own, like "table: acme_users"',
+        },
+        {
+          file: 'sources/other.yaml',
+          path: 'streams.users.table',
+          expected: 'a table of its own, like "table: other_users"',
+        },
       ])
     }
     const apart = { 'backfill.yaml': '', 'sources/acme.yaml': acmeYaml, 'sources/other.yaml': other('archive.users') }
