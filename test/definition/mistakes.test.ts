@@ -56,8 +56,8 @@ streams:
       base.replace('    key: id', "    answer: { rows: data, expect: { 'a..b': '1', site: '{town}' } }\n    key: id"),
     )
     expect(lines).toEqual([
-      'sources/acme.yaml:6  streams.users.answer.expect."a..b"  expected a path like meta.site, or "header X-Site", found "a..b"',
       'sources/acme.yaml:6  streams.users.answer.expect.site  expected a dimension, found "town"',
+      'sources/acme.yaml:6  streams.users.answer.expect."a..b"  expected a path like meta.site, or "header X-Site", found "a..b"',
     ])
   })
 
