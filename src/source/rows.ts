@@ -69,8 +69,7 @@ function oneRow(row: Json | undefined, root: Json | undefined, options: RowOptio
 /** The values of an object, each with its name; an empty list is an empty object to some languages. */
 function rowsByName(rows: Json | undefined, root: Json | undefined, options: RowOptions): Json[] {
   if (Array.isArray(rows) && rows.length === 0) return []
-  if (!isJsonObject(rows) || (options.shape.rows.length === 0 && namesError(rows)))
-    throw rowsMissing(root, options)
+  if (!isJsonObject(rows) || (options.shape.rows.length === 0 && namesError(rows))) throw rowsMissing(root, options)
   return Object.entries(rows).map(
     ([name, row]): Json => (isJsonObject(row) ? { ...row, _key: name } : { value: row, _key: name }),
   )
