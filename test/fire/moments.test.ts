@@ -268,8 +268,10 @@ function makeOlder(file: string): void {
   const target = new Sqlite(old)
   migrate(target, 1)
   target.exec(`attach '${file}' as current`)
-  for (const table of ['meta', 'backfill', 'stream', 'task', 'run'])
-    target.exec(`insert into main.${table} select * from current.${table}`)
+  for (const table of ['meta', 'backfill', 'stream', 'task', 'run']) {
+    const columns = target.prepare('select name from pragma_table_info(?)').pluck().all(table).join(', ')
+    target.exec(`insert into main.${table} (${columns}) select ${columns} from current.${table}`)
+  }
   target.exec('detach current')
   target.pragma('journal_mode = wal')
   target.close()

@@ -8,8 +8,8 @@ import { type MovingApi, type MovingRow, startMovingApi } from '../support/movin
 import { seededBy } from './seeded.js'
 
 const kills = 4
-/** Requests on their way, or answered and not yet promoted, at a kill: two tasks with a page each, and the page ahead. */
-const repeatedPerKill = 4
+/** Requests on their way, or answered and not yet promoted, at a kill: of two tasks a page that is promoted, one that waits for that, and the page ahead. */
+const repeatedPerKill = 6
 const dayMs = 86_400_000
 
 let api: MovingApi
@@ -36,6 +36,7 @@ const tables = {
 const definition = (url: string) => `source: acme
 base_url: ${url}
 budget: { limits: [500/s], concurrency: 2 }
+flush: { rows: 1 }
 paginate: { page: page, size: per_page, max: 5, total: header X-Total, used_size: header X-Per-Page, backwards: id }
 streams:
   owners: { path: /owners, key: id, columns: { id: bigint, name: text } }
