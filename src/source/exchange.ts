@@ -218,7 +218,8 @@ async function waitForGate(refusals: number, { opensAt, isStated, ...context }: 
   const ownMs = Math.min(1000 * 2 ** (refusals - 1), longestRefusedMs)
   if (opensAt !== null && (isStated || refusals === 1 || opensAt - clock.now() >= ownMs)) return
   const until = clock.now() + ownMs
-  if (caller.deadlineAt !== null && until > caller.deadlineAt)
+  const deadlineAt = bookingDeadline(caller, clock.now())
+  if (deadlineAt !== null && until > deadlineAt)
     throw new OverBudgetError(`fetch ${request.address} was refused ${refusals} times in a row`, until)
   await clock.sleep(ownMs, signal)
 }

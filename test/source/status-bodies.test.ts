@@ -1,6 +1,7 @@
 /** What an error's own words say of it: which limit is used up, for how long, and whether it is about who asks. */
 import { afterEach, describe, expect, it } from 'vitest'
 import { CredentialsRefused, OverBudgetError, SourceRejected } from '../../src/domain/errors.js'
+import type { WalkStart } from '../../src/domain/ports.js'
 import type { StatusFate } from '../../src/domain/source-model.js'
 import { bench, closeAll, errorOf, json, pagesOf, serve, sourceOf, startOf, streamOf } from './support.js'
 
@@ -57,7 +58,7 @@ describe('an error with words of its own', () => {
 })
 
 describe('a question that alone is refused', () => {
-  const refusing = async (deadlineAt: number | null, refusals: number) => {
+  const refusing = async (limits: Partial<WalkStart>, refusals: number) => {
     let left = refusals
     const server = await serve((_, response) => {
       left -= 1
@@ -67,20 +68,26 @@ describe('a question that alone is refused', () => {
     const on = bench()
     // The answers to others opened the gate.
     on.budget.gate = on.clock.now()
-    return { on, server, pages: pagesOf(on.client, startOf(sourceOf(server.origin), streamOf(), { deadlineAt })) }
+    return { on, server, pages: pagesOf(on.client, startOf(sourceOf(server.origin), streamOf(), limits)) }
   }
 
   it('waits longer each time, though the gate is open', async () => {
-    const { on, pages } = await refusing(null, 12)
+    const { on, pages } = await refusing({}, 12)
     await pages
     expect(on.clock.slept.slice(0, 3)).toEqual([2000, 4000, 8000])
     expect(on.clock.slept.at(-1)).toBe(300_000)
   })
 
   it('is given back where that would be past the end of the run', async () => {
-    const { on, server, pages } = await refusing(bench().clock.now() + 5000, 12)
+    const { on, server, pages } = await refusing({ deadlineAt: bench().clock.now() + 5000 }, 12)
     expect(await errorOf(pages)).toBeInstanceOf(OverBudgetError)
     expect(on.clock.slept).toEqual([2000, 4000])
     expect(server.seen).toHaveLength(4)
+  })
+
+  it('is given back where the next wait is longer than the caller waits for a budget', async () => {
+    const { on, pages } = await refusing({ maxWaitMs: 5000 }, 12)
+    expect(await errorOf(pages)).toBeInstanceOf(OverBudgetError)
+    expect(on.clock.slept).toEqual([2000, 4000])
   })
 })
