@@ -46,13 +46,21 @@ from backfill.ledger l where l.task = $1`
 const provenBefore = `p.source = l.source and p.stream = l.stream and ${isFullWalk('p')} and p.task <> l.task and p.done and p.proof = 'proven'
     and p.request_hash = l.request_hash`
 
-/** The walk before; of many values the oldest of each one's own, for other values may have shared its request then. */
+/**
+ * The walk before. Of many values it is the one that asked for the same values; where there is none, the oldest of each value's own, for other values may have shared
+ * its request then. That takes the whole ledger of the stream apart, so the first value is looked for as text before: in a first load nothing is known of any.
+ */
 function ownBefore(stream: Stream): string {
+  const same = `select max(p.walk_since) from backfill.ledger p where ${provenBefore} and p.whole = l.whole`
+  const name = manyDimension(stream)
   const singles = singlesOf(stream, 'p')
-  if (singles === null)
-    return `select max(p.walk_since) from backfill.ledger p where ${provenBefore} and p.whole = l.whole`
-  return `select case when bool_and(w.last is not null) then min(w.last) end from (select v.partition from (select l.whole) p ${singles}) o
+  if (name === undefined || singles === null) return same
+  const first = `',' || split_part(l.whole::json ->> ${quoteLiteral(name)}, ',', 1) || ','`
+  // A value that JSON writes with a backslash is another text there.
+  const isKnown = `strpos(l.whole, '\\') > 0 or exists (select from backfill.ledger p where ${provenBefore} and strpos(translate(p.whole, '"', ','), ${first}) > 0)`
+  const each = `select case when bool_and(w.last is not null) then min(w.last) end from (select v.partition from (select l.whole) p ${singles}) o
     left join (select v.partition, max(p.walk_since) as last from backfill.ledger p ${singles} where ${provenBefore} group by 1) w using (partition)`
+  return `select coalesce((${same}), case when ${isKnown} then (${each}) end)`
 }
 
 /** Inside a transaction in UTC: what is read of other tables is of its moment. */
@@ -121,9 +129,13 @@ function otherMoments(stream: Stream, scope: PruneScope): string {
     coalesce((array_agg(partition order by partition) filter (where last is null))[1:3], '{}') as waits_for from each`
 }
 
+function manyDimension(stream: Stream): string | undefined {
+  return stream.dimensions.find((dimension) => isMany(stream, dimension))
+}
+
 /** The partitions of single values that a row of the ledger speaks of, as `v`; null where it speaks of one alone. */
 function singlesOf(stream: Stream, row: string): string | null {
-  const name = stream.dimensions.find((dimension) => isMany(stream, dimension))
+  const name = manyDimension(stream)
   if (name === undefined) return null
   const values = `string_to_array(${row}.whole::json ->> ${quoteLiteral(name)}, ',')`
   return `cross join lateral (select ${withValue(`${row}.whole`, name, 'u.value')} as partition from unnest(${values}) as u (value)) v`
