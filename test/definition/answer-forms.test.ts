@@ -107,6 +107,13 @@ describe('many values', () => {
   ])('are refused: %s', (rules, mistake) => {
     expect(mistakesOf(many(rules))).toEqual([`for_each.team.many.${mistake}`])
   })
+
+  it('are refused as a list that is joined', () => {
+    const joined = many('list: true, join: ";"', '\n    request: { params_in: body }')
+    expect(mistakesOf(joined)).toEqual([
+      'for_each.team.many.join  expected none, because a list is not joined, found one',
+    ])
+  })
 })
 
 describe('rules of a status', () => {

@@ -30,6 +30,12 @@ export function compileYaml(text: string, settings = ''): Compiled {
   return { source, lines, notes }
 }
 
+/** A definition with one stream `users`; `lines` stand in it from line 8 on. */
+export function usersYaml(...lines: readonly string[]): string {
+  const stream = ['path: /users', 'key: id', 'columns: { id: int }', ...lines].map((line) => `    ${line}`)
+  return ['source: acme', 'base_url: https://acme.example', 'streams:', '  users:', ...stream, ''].join('\n')
+}
+
 /** The stream `users` of a definition without mistakes. */
 export function compileStreamYaml(text: string, settings = ''): Stream {
   const { source, lines } = compileYaml(text, settings)

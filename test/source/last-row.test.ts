@@ -1,7 +1,7 @@
 /** Walks that go on behind the last row of a page: no cursor in the answer, the row itself is the position. */
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Pagination } from '../../src/domain/source-model.js'
-import { compileStreamYaml, compileYaml } from '../definition/compile-yaml.js'
+import { compileStreamYaml, compileYaml, usersYaml } from '../definition/compile-yaml.js'
 import { bench, closeAll, errorOf, idsOf, json, pagesOf, serve, sourceOf, startOf, streamOf } from './support.js'
 
 afterEach(closeAll)
@@ -141,16 +141,7 @@ describe('behind the last row', () => {
   })
 })
 
-const definition = (paginate: string, more = '') => `source: acme
-base_url: https://acme.example
-streams:
-  users:
-    path: /users
-    key: id
-    columns: { id: int }
-    paginate: ${paginate}
-    ${more}
-`
+const definition = (paginate: string, more = '') => usersYaml(`paginate: ${paginate}`, more)
 
 describe('in a definition', () => {
   it('is a place in the row, with a sign of more beside it', () => {

@@ -1,6 +1,6 @@
 /** Where the rows are, in answers that are no plain list: rows by name, and a list that is left out where it would be empty. */
 import { afterEach, describe, expect, it } from 'vitest'
-import { compileStreamYaml, compileYaml } from '../definition/compile-yaml.js'
+import { compileStreamYaml, compileYaml, usersYaml } from '../definition/compile-yaml.js'
 import { bench, closeAll, errorOf, pagesOf, type StreamParts, serve, sourceOf, startOf, streamOf } from './support.js'
 
 afterEach(closeAll)
@@ -102,16 +102,7 @@ describe('a list left out where it would be empty', () => {
   })
 })
 
-const definition = (answer: string, more = '') => `source: acme
-base_url: https://acme.example
-streams:
-  users:
-    path: /users
-    key: id
-    columns: { id: int }
-    answer: ${answer}
-    ${more}
-`
+const definition = (answer: string, more = '') => usersYaml(`answer: ${answer}`, more)
 
 describe('in a definition', () => {
   it('is said with the answer', () => {
