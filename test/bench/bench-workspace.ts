@@ -2,8 +2,9 @@
 import { spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import pg from 'pg'
+import type pg from 'pg'
 import { openEmbedded } from '../../src/embedded/open-embedded.js'
+import { openClient } from '../support/open-client.js'
 import { type Finished, runNode } from './measure.js'
 import { userColumns } from './users.js'
 
@@ -26,8 +27,7 @@ export async function openBenchWorkspace(): Promise<BenchWorkspace> {
   mkdirSync(join(directory, 'sources'))
   writeFileSync(join(directory, 'backfill.yaml'), 'database: embedded\ntimezone: UTC\n')
   const server = await openEmbedded({ directory: join(directory, '.backfill') })
-  const database = new pg.Client(server.connection)
-  await database.connect()
+  const database = await openClient(server.connection)
   let stop = () => {}
   return {
     directory,

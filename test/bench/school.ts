@@ -8,9 +8,9 @@
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import pg from 'pg'
 import { openEmbedded } from '../../src/embedded/open-embedded.js'
 import { randomFrom } from '../../src/simulators/synthetic.js'
+import { openClient } from '../support/open-client.js'
 import { type ChurnFigures, playChurn } from '../support/school-churn.js'
 import { playLimits } from '../support/school-limits.js'
 import type { RepeatGroup } from '../support/school-repeats.js'
@@ -61,8 +61,7 @@ type Databases = () => Promise<StageOptions['database']>
 function databasesOf(connection: Awaited<ReturnType<typeof openEmbedded>>['connection']): Databases {
   return async () => {
     const database = `school_${Math.random().toString(36).slice(2)}`
-    const client = new pg.Client(connection)
-    await client.connect()
+    const client = await openClient(connection)
     await client.query(`create database "${database}"`).finally(() => client.end())
     const { host, port, user } = connection
     const url = `postgresql://${user}@/${database}?host=${encodeURIComponent(host)}&port=${String(port)}`

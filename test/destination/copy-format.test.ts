@@ -1,6 +1,6 @@
 /** The binary format is what Postgres would have made of the text, for every type and every value that an encoder passes. */
 import fc from 'fast-check'
-import pg from 'pg'
+import type pg from 'pg'
 import { from } from 'pg-copy-streams'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { CatalogColumn } from '../../src/destination/catalog.js'
@@ -11,13 +11,13 @@ import { stripUnstorable } from '../../src/destination/json-text.js'
 import { RowBuffer } from '../../src/destination/row-buffer.js'
 import { ExactDecimal, type Json } from '../../src/domain/json.js'
 import type { ColumnType } from '../../src/domain/source-model.js'
+import { openClient } from '../support/open-client.js'
 import { useDatabase } from './setup.js'
 
 const database = useDatabase()
 let client: pg.Client
 beforeAll(async () => {
-  client = new pg.Client(database.config)
-  await client.connect()
+  client = await openClient(database.config)
   await client.query(
     `set timezone = 'UTC'; create type mood as enum ('sad', 'ünsure'); create domain wide as bigint check (value <> 7)`,
   )

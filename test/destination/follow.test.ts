@@ -1,13 +1,13 @@
 /** Which partitions are due: rows of another stream's table, held against what was walked. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import pg from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import type { DueQuery, DueReport } from '../../src/domain/follow.js'
 import { fullWalkPartition } from '../../src/domain/page-task.js'
 import { type Partition, partitionKey } from '../../src/domain/partition.js'
 import type { Stream } from '../../src/domain/source-model.js'
 import type { RowDimension } from '../../src/domain/walk-model.js'
+import { openClient } from '../support/open-client.js'
 import { createDatabase } from '../support/postgres.js'
 import { claim, column, leaseOf, openDestination, streamOf, useDatabase } from './setup.js'
 
@@ -310,8 +310,7 @@ test('50,000 parents among 200,000 watermarks are judged in a moment', async () 
 test('a database of version 3 opens: its walks asked for everything, and their partitions are whole', async () => {
   const old = await createDatabase()
   onTestFinished(() => old.drop())
-  const client = new pg.Client(old.config)
-  await client.connect()
+  const client = await openClient(old.config)
   onTestFinished(() => client.end())
   await client.query(readFileSync(join(import.meta.dirname, 'fixtures/schema-3.sql'), 'utf8'))
   const destination = await openDestination(old.config)

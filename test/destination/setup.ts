@@ -1,6 +1,6 @@
 /** What the tests of this folder share: a database, a destination on it, and short words for streams, pages, walks and claims. */
 import { randomUUID } from 'node:crypto'
-import pg from 'pg'
+import type pg from 'pg'
 import { afterAll, beforeAll, onTestFinished } from 'vitest'
 import { connectDestination, type DestinationOptions } from '../../src/destination/connect-destination.js'
 import type { Json } from '../../src/domain/json.js'
@@ -18,6 +18,7 @@ import type {
 import type { Column, ColumnType, Stream } from '../../src/domain/source-model.js'
 import type { Lease } from '../../src/domain/task.js'
 import { noTotals } from '../../src/domain/task.js'
+import { openClient } from '../support/open-client.js'
 import { createDatabase, type TestDatabase } from '../support/postgres.js'
 import { makeStream } from '../support/stream.js'
 
@@ -27,8 +28,7 @@ export function useDatabase() {
   let client: pg.Client | undefined
   beforeAll(async () => {
     database = await createDatabase()
-    client = new pg.Client(database.config)
-    await client.connect()
+    client = await openClient(database.config)
     // A user called like our schema would find that one first.
     await client.query('set search_path to public')
   })

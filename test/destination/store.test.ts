@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import pg from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import { schemaVersion } from '../../src/destination/migrations.js'
 import { fullWalkPartition } from '../../src/domain/page-task.js'
 import type { LedgerTask } from '../../src/domain/repair-ports.js'
+import { openClient } from '../support/open-client.js'
 import { createDatabase } from '../support/postgres.js'
 import { advanceOf, claim, column, leaseOf, openDestination, startWork, streamOf, useDatabase } from './setup.js'
 
@@ -28,8 +28,7 @@ test('every table and column of the schema has its sentence', async () => {
 test('a ledger of version 1 is brought up to date, and its walk goes on where it stood', async () => {
   const old = await createDatabase()
   onTestFinished(() => old.drop())
-  const client = new pg.Client(old.config)
-  await client.connect()
+  const client = await openClient(old.config)
   await client.query(readFileSync(join(import.meta.dirname, 'fixtures/schema-1.sql'), 'utf8'))
   const destination = await openDestination(old.config)
   const stream = streamOf([column('id', 'bigint')], { name: 'old_things' })
@@ -110,8 +109,7 @@ test('a database or user that does not exist is a matter of configuration', asyn
 })
 
 test('a user who may not make the schema is told so', async () => {
-  const client = new pg.Client(database.config)
-  await client.connect()
+  const client = await openClient(database.config)
   await client.query(
     `do $$ begin create role guest login; exception when duplicate_object then null; end $$; drop schema backfill cascade`,
   )

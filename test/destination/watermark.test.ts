@@ -1,6 +1,5 @@
 /** How far a partition is up to date: moved with the end of a walk, by walks that cover what lies between, and by no others. */
 import { randomUUID } from 'node:crypto'
-import pg from 'pg'
 import { expect, test } from 'vitest'
 import type { Mark } from '../../src/domain/follow.js'
 import { fullWalkPartition } from '../../src/domain/page-task.js'
@@ -8,6 +7,7 @@ import type { Partition } from '../../src/domain/partition.js'
 import { partitionKey } from '../../src/domain/partition.js'
 import type { Destination } from '../../src/domain/ports.js'
 import type { Proof } from '../../src/domain/task.js'
+import { openClient } from '../support/open-client.js'
 import { advanceOf, claim, column, openDestination, startWork, streamOf, useDatabase, type Work } from './setup.js'
 
 const database = useDatabase()
@@ -211,8 +211,7 @@ test('one that an operator is setting back at the moment of the mark stays there
   const stream = marksOf()
   await walk(destination, { stream, users: ['1'], since: null, until: at(100) })
   await walk(destination, { stream, users: ['2'], since: null, until: at(100) })
-  const operator = new pg.Client(database.config)
-  await operator.connect()
+  const operator = await openClient(database.config)
   await operator.query('begin')
   await operator.query(
     `update backfill.watermark set watermark = '2024-01-01 00:00:20.007Z' where stream = $1 and partition like '%1%'`,
@@ -295,8 +294,7 @@ test('a walk whose connection is cut before its commit leaves neither rows nor m
   const walked = { stream, users: ['1'], since: null, until: at(10), records: [{ id: 1, user_id: 1 }] }
   const slow = await beginWalk(destination, walked)
   // The mark waits for this row; by then the rows and the ledger row are written.
-  const blocker = new pg.Client(database.config)
-  await blocker.connect()
+  const blocker = await openClient(database.config)
   await blocker.query('begin; lock table backfill.watermark in exclusive mode')
   const ended = slow.end().then(
     () => null,

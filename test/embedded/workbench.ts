@@ -8,13 +8,13 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import pg from 'pg'
 import {
   type EmbeddedConnection,
   type EmbeddedServer,
   type OpenEmbeddedOptions,
   openEmbedded,
 } from '../../src/embedded/open-embedded.js'
+import { openClient } from '../support/open-client.js'
 
 export interface Workbench {
   /** A new folder, removed at the end. */
@@ -124,8 +124,7 @@ async function spawnUser(options: OpenEmbeddedOptions, how: UserProcess): Promis
 
 /** Answer of one statement, the first row's first column. */
 export async function ask(connection: EmbeddedConnection, sql: string): Promise<unknown> {
-  const client = new pg.Client(connection)
-  await client.connect()
+  const client = await openClient(connection)
   const { rows } = await client.query<unknown[]>({ text: sql, rowMode: 'array' }).finally(() => client.end())
   return rows[0]?.[0]
 }

@@ -5,13 +5,14 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
-import pg from 'pg'
+import type pg from 'pg'
 import { expect } from 'vitest'
 import Retry from '../../commands/retry.js'
 import Seed from '../../commands/seed.js'
 import Worker from '../../commands/worker.js'
 import { type Ran, runCommand } from '../cli/run-command.js'
 import { fastFolder } from '../support/fast-folder.js'
+import { openClient } from '../support/open-client.js'
 import { createDatabase, type TestDatabase } from '../support/postgres.js'
 
 const commands = { retry: Retry, seed: Seed, worker: Worker }
@@ -53,8 +54,7 @@ export async function makeBench(sources: Record<string, string>, options: BenchO
   for (const [name, text] of Object.entries(sources)) writeFileSync(join(directory, 'sources', name), text)
   // A connection a question: the server may have gone in between.
   const sql = async <Row extends pg.QueryResultRow>(text: string): Promise<Row[]> => {
-    const client = new pg.Client(database.config)
-    await client.connect()
+    const client = await openClient(database.config)
     try {
       return (await client.query<Row>(text)).rows
     } finally {

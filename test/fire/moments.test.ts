@@ -6,10 +6,10 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
-import pg from 'pg'
 import { afterEach, describe, expect, it } from 'vitest'
 import { migrate } from '../../src/queue/migrations.js'
 import { type CliWorkspace, expectExactlyOnce, makeWorkspace, type Started, until } from '../support/cli-workspace.js'
+import { openClient } from '../support/open-client.js'
 import { pagedYaml } from '../support/paged-api.js'
 import { seededBy } from './seeded.js'
 import { startTableApi, type TableApi, thingsOf } from './table-api.js'
@@ -55,8 +55,7 @@ async function holdTable(
   table: string,
   mode: 'access exclusive' | 'exclusive' = 'access exclusive',
 ): Promise<() => Promise<void>> {
-  const client = new pg.Client(workspace.database.config)
-  await client.connect()
+  const client = await openClient(workspace.database.config)
   others.push(client)
   await client.query(`begin; lock table ${table} in ${mode} mode`)
   return async () => {

@@ -7,10 +7,11 @@ import { randomUUID } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { execaSync } from 'execa'
-import pg from 'pg'
+import type pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it, onTestFinished } from 'vitest'
 import { newWorkbench } from '../embedded/workbench.js'
 import { until } from '../support/cli-workspace.js'
+import { openClient } from '../support/open-client.js'
 import { createDatabase, type TestDatabase } from '../support/postgres.js'
 import { type ProxyTarget, startProxy } from '../support/proxy.js'
 import { type Bench, type BenchOptions, type BenchTask, expectSiteExact, makeBench } from './in-process.js'
@@ -92,9 +93,7 @@ async function expectTemporary(
 
 /** A client of its own with settings or a transaction of its own; ends with the test. */
 async function connected(config: pg.ClientConfig = bench.database.config): Promise<pg.Client> {
-  const client = new pg.Client(config)
-  client.on('error', () => undefined)
-  await client.connect()
+  const client = await openClient(config)
   onTestFinished(async () => {
     await client.end().catch(() => undefined)
   })

@@ -5,10 +5,11 @@
  */
 import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import pg from 'pg'
+import type pg from 'pg'
 import { inject } from 'vitest'
 import { expectExactlyOnce, type Ran, type Started, startBackfill } from '../support/cli-workspace.js'
 import { fastFolder } from '../support/fast-folder.js'
+import { openClient } from '../support/open-client.js'
 import { createDatabase, type TestDatabase } from '../support/postgres.js'
 import { startTableApi, type TableApi, thingsOf } from './table-api.js'
 import { tapWire, type Verdict, type WireMessage, type WireTap } from './wire-tap.js'
@@ -112,8 +113,7 @@ function makeFolder(apiPort: number): string {
 
 async function openRun(template: string, tap: WireTap): Promise<ReferenceRun> {
   const database = await createDatabase()
-  const client = new pg.Client(database.config)
-  await client.connect()
+  const client = await openClient(database.config)
   // Older rows of the parents, so that children find theirs in whatever order tasks are taken back.
   await client.query('create table parent (id bigint primary key, name text)')
   await client.query(`insert into parent select id, 'old ' || id from generate_series(1, ${parents}) id`)

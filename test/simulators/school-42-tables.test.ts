@@ -1,10 +1,11 @@
 // The tables of the scripts that the source replaces (test/fixtures/school-42.sql) hold whatever the simulated school holds, and every difference is found.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import pg from 'pg'
+import type pg from 'pg'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type School42, startSchool42 } from '../../src/simulators/school-42/school-42.js'
 import { columnPaths, tableOf } from '../fixtures/school-42-columns.js'
+import { openClient } from '../support/open-client.js'
 import { createDatabase, type TestDatabase } from '../support/postgres.js'
 import { differences, fill } from '../support/school-truth.js'
 
@@ -15,8 +16,7 @@ let school: School42
 
 beforeAll(async () => {
   database = await createDatabase()
-  client = new pg.Client(database.config)
-  await client.connect()
+  client = await openClient(database.config)
   await client.query(readFileSync(join(import.meta.dirname, '../fixtures/school-42.sql'), 'utf8'))
   school = await startSchool42({ size: { users: 150 } })
   school.churn(1500)

@@ -6,10 +6,11 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import Sqlite from 'better-sqlite3'
-import pg from 'pg'
+import type pg from 'pg'
 import { expect } from 'vitest'
 import { canRunHere, runHere } from './command-here.js'
 import { fastFolder } from './fast-folder.js'
+import { openClient } from './open-client.js'
 import { createDatabase, type TestDatabase } from './postgres.js'
 
 export const root = resolve(import.meta.dirname, '../..')
@@ -47,8 +48,7 @@ export async function makeWorkspace(sources: Record<string, string>, settings = 
   mkdirSync(join(directory, 'sources'))
   writeFileSync(join(directory, 'backfill.yaml'), `database: $TEST_DATABASE\ntimezone: UTC\n${settings}`)
   for (const [name, text] of Object.entries(sources)) writeFileSync(join(directory, 'sources', name), text)
-  const client = new pg.Client(database.config)
-  await client.connect()
+  const client = await openClient(database.config)
   const environment = { TEST_DATABASE: database.url }
   const start = (...args: string[]) => startBackfill(args, directory, { environment })
   const spawned = (...args: string[]) => start(...args).ended

@@ -1,8 +1,8 @@
 /** A database of its own for each test file, on the run's embedded Postgres (global-setup.ts). */
 import { randomUUID } from 'node:crypto'
-import pg from 'pg'
 import { inject } from 'vitest'
 import type { EmbeddedConnection } from '../../src/embedded/open-embedded.js'
+import { openClient } from './open-client.js'
 
 export interface TestDatabase {
   /** What `new pg.Client(…)` and `new pg.Pool(…)` take. */
@@ -27,7 +27,6 @@ export async function createDatabase(): Promise<TestDatabase> {
 }
 
 async function run(server: EmbeddedConnection, sql: string): Promise<void> {
-  const client = new pg.Client(server)
-  await client.connect()
+  const client = await openClient(server)
   await client.query(sql).finally(() => client.end())
 }

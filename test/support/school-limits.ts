@@ -4,9 +4,9 @@
  */
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
-import pg from 'pg'
 import type { AuditEntry } from '../../src/simulators/audit.js'
 import { busiestWindow, type TokenUse, tokenUses } from '../../src/simulators/school-42/audit.js'
+import { openClient } from './open-client.js'
 import { groupRepeats, type RepeatGroup } from './school-repeats.js'
 import { openStage, restingStreams, type SchoolStage, type StageOptions, type WorkerDocument } from './school-stage.js'
 import { createSchoolTables, makeSchoolWorkspace, type SchoolWorkspace } from './school-workspace.js'
@@ -194,8 +194,7 @@ async function openSecond(
   schoolUrl: string,
   settings: Readonly<Record<string, unknown>>,
 ): Promise<{ readonly workspace: SchoolWorkspace; close(): Promise<void> }> {
-  const client = new pg.Client(database.config)
-  await client.connect()
+  const client = await openClient(database.config)
   await createSchoolTables(client)
   await client.end()
   const workspace = makeSchoolWorkspace({ schoolUrl, databaseUrl: database.url, settings })

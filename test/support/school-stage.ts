@@ -2,10 +2,11 @@
  * The whole play: a simulated school in a process of its own, a workspace whose cron is the caller, the replaced scripts' tables in a real Postgres. What is asked of
  * it is asked of the built binary. The caller brings an empty database. Knows no test runner: the benchmark uses it, too.
  */
-import pg from 'pg'
+import type pg from 'pg'
 import type { AuditEntry } from '../../src/simulators/audit.js'
 import type { School42Options } from '../../src/simulators/school-42/school-42.js'
 import school42 from '../../src/sources/school42.js'
+import { openClient } from './open-client.js'
 import { type SchoolProcess, startSchoolProcess } from './school-process.js'
 import { allDifferences, type Differences } from './school-truth.js'
 import {
@@ -53,8 +54,7 @@ export interface SchoolStage {
 }
 
 export async function openStage(options: StageOptions): Promise<SchoolStage> {
-  const client = new pg.Client(options.database.config)
-  await client.connect()
+  const client = await openClient(options.database.config)
   await createSchoolTables(client)
   const school = await startSchoolProcess(options.school)
   const workspace = makeSchoolWorkspace({
