@@ -7,6 +7,7 @@ import { budgetSchema } from './schema-budget.js'
 import { budgetLineSchema } from './schema-budget-line.js'
 import { controlsSchema } from './schema-controls.js'
 import { credentialsSchema } from './schema-credentials.js'
+import { findingsSchema } from './schema-findings.js'
 import { plannerSchema } from './schema-planner.js'
 import { tasksSchema } from './schema-tasks.js'
 
@@ -21,6 +22,7 @@ const steps: readonly string[] = [
   budgetLineSchema,
   credentialsSchema,
   plannerSchema,
+  findingsSchema,
 ]
 
 /** The version that this code reads and writes. */

@@ -2,6 +2,7 @@
  * Owns the queue port over one SQLite file: which calls are transactions, and that each is durable when it resolves.
  * Must not know: HTTP, Postgres, who calls. What survives a kill: every call that resolved, and nothing of one that did not.
  */
+import type { FindingKeeper } from '../domain/finding.js'
 import type { FollowQueue } from '../domain/follow.js'
 import type { Budget, BudgetKeeper, Clock, Controls, Queue } from '../domain/ports.js'
 import type { QueueRepair } from '../domain/repair-ports.js'
@@ -14,6 +15,7 @@ import { readCutOffSeeds } from './cut-off-seeds.js'
 import { createDayOf } from './day.js'
 import { readDismissal, readDismissals } from './dismissals.js'
 import { beginBackfill, dueRounds, enqueueTasks, finishPlanning } from './enqueue.js'
+import { countFindings, keepFinding, readFindings, takeBackFindings } from './findings.js'
 import { follow, readFollowed, readOldestDone, readOpenPartitions, writePlan } from './follow.js'
 import { readHeldNote, writeHeldNote } from './held-note.js'
 import { bindDatabase, queueId, readMeta, writeMeta } from './meta.js'
@@ -51,6 +53,7 @@ export interface OpenQueue extends Queue {
   readonly controls: Controls
   readonly repair: QueueRepair
   readonly follows: FollowQueue
+  readonly findings: FindingKeeper
 }
 
 /**
@@ -143,6 +146,13 @@ function createQueue(store: Store, options: QueueOptions): Omit<OpenQueue, 'id' 
       planned: async (name, plan) => store.write(() => writePlan(store, name, plan)),
       oldestDone: async (name) => store.read(() => readOldestDone(store, names, name)),
       openPartitions: async (name) => store.read(() => readOpenPartitions(store, names, name)),
+    },
+    findings: {
+      of: async (name) => store.read(() => readFindings(store, names, name)),
+      keep: async (finding) => change(() => keepFinding(store, names, finding)),
+      takeBack: async (name, partitions) =>
+        store.write(() => takeBackFindings(store, names.streamNumber(name), partitions)),
+      counts: async () => store.read(() => countFindings(store, names)),
     },
     repair: {
       judge: async (tasks) => store.read(() => judgeTasks(store, names, tasks)),

@@ -50,6 +50,7 @@ export async function status(request: StatusRequest, deps: StatusDeps): Promise<
     secretEnds,
     cutOffSeeds: await deps.queue.cutOffSeeds(),
     differing,
+    verifyFindings: (await deps.findings.counts()).filter((one) => configured.has(nameOf(one))),
     oldestReady: runs.some(({ command }) => command === 'worker') ? null : await oldestReady(request, deps),
   }
   const dismissals = dismissalsIn(request, await deps.queue.dismissals(request.deadLimit))

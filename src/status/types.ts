@@ -1,5 +1,6 @@
 import type { SecretEnd } from '../domain/auth.js'
 import type { ControlState, Parking } from '../domain/controls.js'
+import type { FindingCount, FindingKeeper } from '../domain/finding.js'
 import type { FollowQueue } from '../domain/follow.js'
 import type { HeldCount } from '../domain/held.js'
 import type { PartitionFilter } from '../domain/partition.js'
@@ -37,6 +38,7 @@ export interface StatusDeps {
   readonly queue: Pick<Queue, 'counts' | 'tasks' | 'latestTasks' | 'runs' | 'dismissals' | 'heldNote' | 'cutOffSeeds'>
   /** Absent: nothing is said of freshness. */
   readonly follows?: Pick<FollowQueue, 'followed' | 'oldestDone'>
+  readonly findings: Pick<FindingKeeper, 'counts'>
   readonly controls: Pick<Controls, 'read'>
   readonly budget: Pick<Budget, 'state' | 'refusedSince'>
   readonly clock: Pick<Clock, 'now'>
@@ -113,6 +115,8 @@ export interface StatusProblem {
   readonly count: number
   /** The run it is about; null: none, or no worker ever ran. */
   readonly run: RunRecord | null
+  /** What verify found, of each stream that it is about. */
+  readonly findings?: readonly FindingCount[]
   /** One of the tasks it is about. */
   readonly task?: Task
   /** The parked source it is about. */

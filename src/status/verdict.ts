@@ -1,6 +1,7 @@
 /** What an operator has to know first: is anything wrong, and what goes on. Pure; the sentences are made where they are printed. */
 import { type SecretEnd, secretWarningMs } from '../domain/auth.js'
 import { type ControlState, gateOf } from '../domain/controls.js'
+import type { FindingCount } from '../domain/finding.js'
 import type { CutOffSeed, RunRecord } from '../domain/ports.js'
 import type { Task } from '../domain/task.js'
 import { failedRuns } from './last-runs.js'
@@ -22,6 +23,8 @@ export interface Findings {
   readonly cutOffSeeds: readonly CutOffSeed[]
   /** One of the finished walks that differ from their source. */
   readonly differing: Task | null
+  /** What verify found and has not taken back, of the streams that are asked about. */
+  readonly verifyFindings: readonly FindingCount[]
   /** Where no worker ever ran: when the first ready task was made, Unix ms; null: none is ready, or one ran. */
   readonly oldestReady: number | null
 }
@@ -56,7 +59,7 @@ export function findProblems(findings: Findings): readonly StatusProblem[] {
   for (const secret of findings.secretEnds)
     if (secret.validUntil - findings.now < secretWarningMs)
       problems.push({ code: 'secret_ends', count: 1, run: null, secret })
-  problems.push(...failedRuns(findings.runs), ...missedWorker(findings))
+  problems.push(...failedRuns(findings.runs, findings.verifyFindings), ...missedWorker(findings))
   return problems
 }
 

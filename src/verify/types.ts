@@ -1,4 +1,5 @@
 import type { BackfillError } from '../domain/errors.js'
+import type { FindingKeeper } from '../domain/finding.js'
 import type { FollowQueue } from '../domain/follow.js'
 import type { Partition, PartitionFilter } from '../domain/partition.js'
 import type { Clock, Destination, Log, PartitionActual, Queue, SourceClient, SourceCount } from '../domain/ports.js'
@@ -9,11 +10,14 @@ export interface VerifyRequest {
   readonly filter: PartitionFilter
   /** `YYYY-MM-DD` in the workspace's zone. */
   readonly today: string
+  /** Unproven is a complaint, too. */
+  readonly isStrict: boolean
   readonly signal: AbortSignal
 }
 export interface VerifyDeps {
   readonly queue: Queue
   readonly follows: Pick<FollowQueue, 'followed'>
+  readonly findings: Omit<FindingKeeper, 'counts'>
   readonly client: SourceClient
   readonly destination: Destination
   readonly clock: Clock

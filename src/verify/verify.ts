@@ -20,6 +20,7 @@ import { isOpenDimension, partitionsOf } from '../domain/plan.js'
 import type { PartitionActual, SourceCount } from '../domain/ports.js'
 import type { SelectedStream } from '../domain/selection.js'
 import type { Task } from '../domain/task.js'
+import { openFindings } from './findings.js'
 import { type DueSingles, dueSingles, explainDue, followedPartitions, withOpenTasks } from './followed.js'
 import { explainChanges, type Judgement, judge } from './judge.js'
 import type { PartitionVerdict, Verdict, VerifyDeps, VerifyReport, VerifyRequest } from './types.js'
@@ -47,6 +48,8 @@ export async function verify(request: VerifyRequest, deps: VerifyDeps): Promise<
   checkFilter(request, plans)
   for (const { selected, asked } of plans) {
     const hasTable = await deps.destination.checkTable(selected.stream)
+    const findings = await openFindings(selected, request, deps)
+    if (Object.keys(request.filter).length === 0) await findings.keepOnly(asked.map(({ partition }) => partition))
     let due: Promise<DueSingles> | null = null
     const dueOfStream = () => (due ??= dueSingles(selected, request, deps))
     for (const { partition, task } of asked) {
@@ -65,6 +68,7 @@ export async function verify(request: VerifyRequest, deps: VerifyDeps): Promise<
         )
         verdicts.push(verdict)
         deps.onVerdict(verdict)
+        await findings.judged({ verdict, task, failure: null })
       } catch (error) {
         if (error instanceof CredentialsRefused) refused.set(selected.source.name, error)
         if (isOfOnePartition(error)) {
@@ -72,6 +76,7 @@ export async function verify(request: VerifyRequest, deps: VerifyDeps): Promise<
           failed.push({ partition, error })
           verdicts.push(verdict)
           deps.onVerdict(verdict)
+          await findings.judged({ verdict, task, failure: error instanceof TransientError ? 'temporary' : 'hopeless' })
           continue
         }
         if (!(error instanceof OverBudgetError)) throw error

@@ -92,10 +92,16 @@ test('without a count, rows that the last walk made and that are gone are a disc
   expect(await workspace.run('verify', ...uncounted)).toMatchObject({ code: 3 })
   const status = await workspace.run('status', '--check')
   expect(status).toMatchObject({ code: 3 })
-  expect(status.stdout).toMatch(/the last verify \(.*\) found 1 discrepancy, 0 partitions equal/)
+  expect(status.stdout).toMatch(/verify found 1 discrepancy: acme\.uncounted a \(/)
+  // A verify of something else does not end it.
+  expect(await workspace.run('verify', 'acme.counted')).toMatchObject({ code: 0 })
+  expect(await workspace.run('verify', 'acme.uncounted', '--site', 'b')).toMatchObject({ code: 0 })
+  expect(await workspace.run('status', '--check')).toMatchObject({ code: 3 })
   await workspace.run('seed', 'acme.uncounted', '--partition', 'site=a', '--force')
   await workspace.run('worker')
+  expect(await workspace.run('status', '--check')).toMatchObject({ code: 3 })
   expect(await verifyOne(...uncounted)).toBe('unproven: the source gives no count; the table has 23 rows')
+  expect(await workspace.run('status', '--check')).toMatchObject({ code: 0 })
 })
 
 test('what a walk found there already it did not make: that may have come twice, so fewer rows prove nothing', async () => {

@@ -10,6 +10,7 @@ import { usageStatements } from '../../src/queue/budget/usage.js'
 import { claimStatements } from '../../src/queue/claim.js'
 import { countStatements } from '../../src/queue/counts.js'
 import { enqueueStatements } from '../../src/queue/enqueue.js'
+import { findingStatements } from '../../src/queue/findings.js'
 import { followStatements } from '../../src/queue/follow.js'
 import { settleStatements } from '../../src/queue/settle.js'
 import { splitStatements } from '../../src/queue/split.js'
@@ -75,6 +76,7 @@ describe('query plans', () => {
     ...placeStatements,
     ...quotaStatements,
     ...followStatements,
+    ...findingStatements,
   })
 
   test.each(statements)('%s goes through its index', (name, statement) => {

@@ -37,7 +37,7 @@ async function look(source = sampleSource('sample')): Promise<StatusReport> {
   const streams = Object.values(source.streams).map((stream) => ({ source, stream }))
   return status(
     { streams, filter: {}, isEverything: true, timezone: 'UTC', deadLimit: 50, runLimit: 50 },
-    { queue, budget: queue.budget, controls: queue.controls, clock, isAlive: () => true },
+    { queue, budget: queue.budget, findings: queue.findings, controls: queue.controls, clock, isAlive: () => true },
   )
 }
 
@@ -113,6 +113,25 @@ describe('status', () => {
     await run('verify', 130, 'signal SIGINT')
     expect((await look()).problems.map(({ code }) => code)).toEqual(['verify_differs'])
     await run('verify', 0, '5 partitions equal')
+    expect((await look()).problems).toEqual([])
+  })
+
+  test('tells what a verify found of a partition until one that looks at it finds none, whatever others looked at since', async () => {
+    await walk('oakland', 'proven')
+    const found = { source: 'sample', stream: 'pages', partition: { city: 'oakland' }, verdict: 'discrepancy' as const }
+    await queue.findings.keep(found)
+    await run('verify', 3, '1 discrepancy, 4 partitions equal')
+    await run('worker', 0, 'nothing due')
+    await run('verify', 0, '1 partition equal')
+    expect((await look()).problems).toMatchObject([{ code: 'verify_differs', count: 1 }])
+    expect(draw(await look())).toContain('verify found 1 discrepancy: sample.pages oakland (09:00)')
+    await queue.findings.keep({ ...found, partition: { city: 'alameda' }, verdict: 'unproven' })
+    expect(draw(await look())).toContain('verify found 1 discrepancy and 1 partition unproven, sample.pages oakland')
+    await queue.findings.takeBack(found, [{ city: 'oakland' }])
+    expect(draw(await look())).toContain('verify found 1 partition unproven: sample.pages alameda')
+    await queue.findings.takeBack(found, [{ city: 'alameda' }])
+    // Of a stream that no definition names nothing could take it back.
+    await queue.findings.keep({ ...found, stream: 'stranger' })
     expect((await look()).problems).toEqual([])
   })
 

@@ -43,7 +43,7 @@ async function look(): Promise<StatusReport> {
   const streams = Object.values(source.streams).map((stream) => ({ source, stream }))
   return status(
     { streams, filter: {}, isEverything: true, timezone: 'Europe/Berlin', deadLimit: 50, runLimit: 50 },
-    { queue, budget: queue.budget, controls: queue.controls, clock, isAlive: () => true },
+    { queue, budget: queue.budget, findings: queue.findings, controls: queue.controls, clock, isAlive: () => true },
   )
 }
 

@@ -39,7 +39,7 @@ async function look(isAlive = true, source = sampleSource('sample')): Promise<St
   const streams = Object.values(source.streams).map((stream) => ({ source, stream }))
   return status(
     { streams, filter: {}, isEverything: true, timezone: 'Europe/Berlin', deadLimit: 50, runLimit: 50 },
-    { queue, budget: queue.budget, controls: queue.controls, clock, isAlive: () => isAlive },
+    { queue, budget: queue.budget, findings: queue.findings, controls: queue.controls, clock, isAlive: () => isAlive },
   )
 }
 

@@ -11,6 +11,7 @@ test('requests of a question that failed are counted', async () => {
     streams: [{ source: makeSource([stream]), stream }],
     filter: {},
     today: '2026-03-09',
+    isStrict: false,
     signal: new AbortController().signal,
   }
   const deps = {
@@ -22,6 +23,7 @@ test('requests of a question that failed are counted', async () => {
       },
     },
     destination: { checkTable: () => Promise.resolve(true) },
+    findings: { of: () => Promise.resolve([]), takeBack: () => Promise.resolve() },
     follows: { followed: () => Promise.resolve([]) },
     queue: { latestTasks: () => Promise.resolve([null]) },
     onVerdict: () => undefined,

@@ -1,5 +1,6 @@
 /** The sentences of `backfill status`: read at 03:00, and the `message` fields of its `--json`. Pure; instants in the workspace's zone. */
 import { controlLabel } from '../../domain/controls.js'
+import type { FindingCount } from '../../domain/finding.js'
 import { partitionLabel } from '../../domain/partition.js'
 import type { RunRecord } from '../../domain/ports.js'
 import type { Task } from '../../domain/task.js'
@@ -154,7 +155,10 @@ export function problemSentence(problem: StatusProblem, now: number): Sentence {
       }
     case 'verify_differs':
       return {
-        message: `the last verify (${since(run, now)}) found ${localTimes(clean(run?.reason ?? 'differences'), now)}`,
+        message:
+          problem.findings === undefined
+            ? `the last verify (${since(run, now)}) found ${localTimes(clean(run?.reason ?? 'differences'), now)}`
+            : findingsSentence(problem.findings, now),
         hint: 'run "backfill verify" to see what to do, and once more when that is done: it ends this',
       }
     case 'unknown_stream':
@@ -180,6 +184,21 @@ export function problemSentence(problem: StatusProblem, now: number): Sentence {
         hint: 'look at the crontab, or run "backfill worker"',
       }
   }
+}
+
+/** `verify found 2 discrepancies and 1 partition unproven, acme.users a (09:00) among them`. */
+function findingsSentence(found: readonly FindingCount[], now: number): string {
+  const discrepancies = found.reduce((sum, one) => sum + one.discrepancies, 0)
+  const unproven = found.reduce((sum, one) => sum + one.unproven, 0)
+  const parts = [
+    ...(discrepancies > 0 ? [plural(discrepancies, 'discrepancy', 'discrepancies')] : []),
+    ...(unproven > 0 ? [`${plural(unproven, 'partition')} unproven`] : []),
+  ]
+  const shown = (found.find((one) => one.discrepancies > 0) ?? found[0])?.example
+  if (shown === undefined) return 'verify found differences'
+  const name = `${shown.source}.${shown.stream} ${clean(partitionLabel(shown.partition))} (${clockText(shown.foundAt, now)})`
+  const head = `verify found ${parts.join(' and ')}`
+  return discrepancies + unproven === 1 ? `${head}: ${name}` : `${head}, ${name} among them`
 }
 
 /** `: acme.users a`, or `, acme.users a among them`. */

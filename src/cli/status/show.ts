@@ -61,6 +61,7 @@ async function ask(reading: StatusReading, queue: OpenQueue): Promise<StatusRepo
     queue,
     follows: queue.follows,
     budget: queue.budget,
+    findings: queue.findings,
     controls: queue.controls,
     clock: systemClock,
     isAlive,

@@ -33,10 +33,12 @@ export async function runVerify(asked: Asked<VerifyFlags>, stop: Stop): Promise<
     opened.keep(client, (one) => one.close())
     await queue.beginRun({ id: runId, command: 'verify', pid: process.pid })
     const counter = opened.keep(openCounter(), (one) => one.close())
-    const request = { streams: asked.streams, filter: asked.filter, today: asked.today, signal: stop.signal }
+    const { streams, filter, today, flags } = asked
+    const request = { streams, filter, today, isStrict: flags.strict, signal: stop.signal }
     try {
       const report = await verify(request, {
         follows: queue.follows,
+        findings: queue.findings,
         queue,
         client,
         destination,
