@@ -40,7 +40,19 @@ export function rowsOf(decoded: Decoded, options: RowOptions): Json[] {
 function isLeftOut(rows: Json | undefined, root: Json | undefined, { emptyWithoutRows, rows: path }: AnswerShape) {
   if (emptyWithoutRows !== true || (rows !== undefined && rows !== null)) return false
   const around = path.map((_, depth) => valueAt(root, path.slice(0, depth)))
-  return isJsonObject(around.at(-1)) && !around.some((level) => isJsonObject(level) && saysFailed(level))
+  if (!isJsonObject(around.at(-1)) || (isJsonObject(root) && saysOnlyWhy(root))) return false
+  return !around.some((level) => isJsonObject(level) && saysFailed(level))
+}
+
+const whyNames = /^(message|msg|detail|details|reason|title|description)$/i
+const besideWhy =
+  /^((status|error|response)_?(code|text)?|code|type|instance|path|timestamp|time|date|documentation_?url|help|link|request_?id|trace_?id|correlation_?id)$/i
+
+/** `{ "message": "Forbidden" }`: who has nothing to list still says something of it, not only why. */
+function saysOnlyWhy(root: JsonObject): boolean {
+  const names = Object.keys(root)
+  const saysWhy = names.some((name) => whyNames.test(name) && isFilled(root[name]))
+  return saysWhy && names.every((name) => whyNames.test(name) || besideWhy.test(name))
 }
 
 /** An error that no definition foresaw looks like an answer whose list was left out. */

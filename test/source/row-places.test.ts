@@ -92,6 +92,19 @@ describe('a list left out where it would be empty', () => {
     expect(await errorOf(recordsOf(body, deep))).toMatchObject({ code: 'rows_missing' })
   })
 
+  it.each([
+    '{ "message": "Forbidden" }',
+    '{ "message": "Not Found", "documentation_url": "https://docs", "status": "404" }',
+    '{ "code": 7, "detail": "come back later", "requestId": "r" }',
+  ])('is not an answer that says nothing but why: %s', async (body) => {
+    expect(await errorOf(recordsOf(body, mayLack))).toMatchObject({ code: 'rows_missing' })
+  })
+
+  it('may have a message beside what it says of the list, and an empty one', async () => {
+    expect(await recordsOf('{ "message": "no results", "totalItems": 0 }', mayLack)).toEqual([])
+    expect(await recordsOf('{ "code": 200, "message": "" }', mayLack)).toEqual([])
+  })
+
   it('may say that there is no error', async () => {
     expect(await recordsOf('{ "ok": true, "success": 1, "status": "success" }', mayLack)).toEqual([])
     expect(await recordsOf('{ "error_code": 0, "error": "", "errors": [], "exception": null }', mayLack)).toEqual([])
