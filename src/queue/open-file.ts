@@ -18,7 +18,7 @@ export type QueueMode = 'create' | 'write' | 'read'
 export interface QueueFile {
   readonly file: string
   readonly mode: QueueMode
-  /** Brings an older file to this version. Only for the holder of the workspace's lock. */
+  /** Brings an older file to this version; without it such a file is refused (`queue_older`). Only for the holder of the workspace's lock. */
   readonly migrate?: boolean
 }
 
@@ -146,7 +146,7 @@ function upgrade(db: Database.Database, request: QueueFile): void {
     'queue_older',
     `open "${request.file}" found version ${version}, this program needs ${currentVersion}`,
     {
-      hint: 'run "backfill worker" once: it brings the queue to the new version',
+      hint: 'run "backfill worker": it brings the queue to the new version',
       context: { found: version, needed: currentVersion },
     },
   )

@@ -22,6 +22,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { afterEach, describe, expect, it } from 'vitest'
+import { currentVersion, migrate } from '../../src/queue/migrations.js'
 import { type CliWorkspace, expectExactlyOnce, makeWorkspace, type Ran, root, until } from '../support/cli-workspace.js'
 import { type PagedApi, pagedYaml, startPagedApi } from '../support/paged-api.js'
 
@@ -99,6 +100,57 @@ describe('queue.db', { timeout: 90_000 }, () => {
         /found version 99, this program knows up to \d+/,
         'install the newer version',
       )
+  })
+
+  it('from an older version: every command that writes brings it up to date, but never beside a worker', async () => {
+    await setup({ a: 5 })
+    expect(await workspace.run('seed')).toMatchObject({ code: 0 })
+    /** The same queue of the same database, without its tasks. */
+    const makeOlder = () => {
+      const present = new Sqlite(queueFile(), { readonly: true })
+      const meta = present.prepare('select name, value from meta').all() as { name: string; value: string }[]
+      present.close()
+      for (const end of ['', '-wal', '-shm']) rmSync(`${queueFile()}${end}`, { force: true })
+      const db = new Sqlite(queueFile())
+      migrate(db, 5)
+      for (const { name, value } of meta) db.prepare('insert into meta values (?, ?)').run(name, value)
+      db.close()
+    }
+    const versionOf = () => {
+      const db = new Sqlite(queueFile(), { readonly: true })
+      const version = db.pragma('user_version', { simple: true })
+      db.close()
+      return version
+    }
+    const writers = [
+      ['seed'],
+      ['verify'],
+      ['retry', '--all'],
+      ['pause', 'paged'],
+      ['pruned'],
+      ['seed', '--from-ledger'],
+    ]
+    for (const words of [...writers, ['seed', '--dry-run']]) {
+      makeOlder()
+      expect(await workspace.run(...words), words.join(' ')).toMatchObject({ stderr: '' })
+      expect(versionOf(), words.join(' ')).toBe(currentVersion)
+    }
+    makeOlder()
+    expect((await workspace.run('status')).code).toBe(0)
+    const rival = new Sqlite(join(workspace.directory, '.backfill', 'lock.db'))
+    rival.exec('begin exclusive')
+    expectSaid(
+      await workspace.run('seed'),
+      75,
+      /found version 5, .* another command is at work on it/,
+      'wait until it ends',
+    )
+    expect(versionOf()).toBe(5)
+    rival.exec('rollback')
+    rival.close()
+    expect(await workspace.run('seed')).toMatchObject({ code: 0 })
+    expect(await workspace.run('worker')).toMatchObject({ code: 0, stderr: '' })
+    await expectExactlyOnce(workspace, { a: 5 })
   })
 
   it.each([

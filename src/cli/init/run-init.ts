@@ -48,7 +48,10 @@ async function make(asked: InitAsked): Promise<number> {
   // Not by loading the workspace: a shipped source's lists have to be filled in first.
   const queueFile = join(directory, 'queue.db')
   const hadQueue = await exists(queueFile)
-  const queue = await openWorkspaceQueue({ queueFile, timezone: 'UTC' }, 'create')
+  const queue = await openWorkspaceQueue(
+    { queueFile, stateDirectory: join(directory, '.backfill'), timezone: 'UTC' },
+    'create',
+  )
   queue.close()
   const files = [...made, ...(hadQueue ? [] : [queueFile])]
   if (asked.isJson) sayJson({ workspace: directory, made: files.sort(), cron: cronLine(asked) })

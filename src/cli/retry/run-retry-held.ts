@@ -33,7 +33,7 @@ export async function runRetryHeld(asked: Asked<RetryHeldFlags>, stop: Stop): Pr
     if (held === null) throw atWork((await lock.holder())?.pid ?? null)
     opened.keep(held, (one) => one.release())
     const { log } = openWorkspaceLog(workspace, opened, { command: 'retry', run: randomUUID() })
-    const queue = opened.keep(await openWorkspaceQueue(workspace, 'migrate'), (one) => one.close())
+    const queue = opened.keep(await openWorkspaceQueue(workspace, 'hold'), (one) => one.close())
     const signal = AbortSignal.any([stop.signal, held.lost])
     const destination = await openDestination(workspace, { opened, queue, log, signal })
     opened.keep(destination, (one) => one.close())

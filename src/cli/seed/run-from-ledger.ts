@@ -41,7 +41,9 @@ export async function runFromLedger(asked: Asked<SeedFlags>, stop: Stop): Promis
     const queue =
       flags['dry-run'] && isMissing
         ? null
-        : opened.keep(await openWorkspaceQueue(workspace, 'create'), (one) => one.close())
+        : opened.keep(await openWorkspaceQueue(workspace, flags['dry-run'] ? 'create' : 'create-hold'), (one) =>
+            one.close(),
+          )
     const destination = await connectUnbound(workspace, { opened, log, signal: stop.signal })
     opened.keep(destination, (one) => one.close())
     const store = queue === null ? null : { queue, repair: queue.repair, budget: queue.budget }

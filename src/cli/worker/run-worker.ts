@@ -51,7 +51,7 @@ export async function runWorkerCommand(asked: WorkerAsked, stop: Stop): Promise<
     const held = await lock.acquire('worker')
     if (held === null) return standAside(asked, opened, await lock.holder())
     opened.keep(held, (one) => one.release())
-    const queue = opened.keep(await openWorkspaceQueue(asked.workspace, 'migrate'), (one) => one.close())
+    const queue = opened.keep(await openWorkspaceQueue(asked.workspace, 'hold'), (one) => one.close())
     return work(asked, { opened, queue, signal: AbortSignal.any([stop.signal, held.lost]), lost: held.lost, stop })
   })
 }
