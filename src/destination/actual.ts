@@ -9,6 +9,7 @@ import type { Stream } from '../domain/source-model.js'
 import type { Proof } from '../domain/task.js'
 import { type CatalogTable, readTable } from './catalog.js'
 import type { Connection } from './connections.js'
+import { type HeldActual, readHeldOf } from './held-actual.js'
 import { quoteList, quoteTable } from './identifiers.js'
 import { isFullWalk } from './ledger.js'
 import { columnsToFill } from './mapping.js'
@@ -18,12 +19,9 @@ import { inUtc } from './row-values.js'
 const partitionRead = {
   name: 'backfill_partition_read',
   text: `
-select h.held, l.finished_at, l.walk_received, l.walk_distinct, l.expected, l.expected_trust, l.proof,
+select l.finished_at, l.walk_received, l.walk_distinct, l.expected, l.expected_trust, l.proof,
   case when l.pages = l.walk_pages then l.created end as created
-from (select count(*) as held from backfill.held where source = $1 and stream = $2 and partition = $3) h
-left join lateral (
-  select * from backfill.ledger w where source = $1 and stream = $2 and whole = $3 and done and ${isFullWalk('w')} order by finished_at desc limit 1
-) l on true`,
+from backfill.ledger l where source = $1 and stream = $2 and whole = $3 and done and ${isFullWalk('l')} order by finished_at desc limit 1`,
 }
 
 /** Since when, by the server's clock, the last walk that was proven saw what it saw. */
@@ -31,8 +29,7 @@ const provenSince = `select max(l.walk_since)::text as since from backfill.ledge
 where l.source = $1 and l.stream = $2 and l.whole = $3 and ${isFullWalk('l')} and l.done and l.proof = 'proven'`
 
 interface PartitionRow {
-  readonly held: string
-  readonly finished_at: Date | null
+  readonly finished_at: Date
   readonly walk_received: string
   readonly walk_distinct: string
   readonly expected: string | null
@@ -52,28 +49,13 @@ export async function readActual(
   const rows = await inUtc(connection, () => countRows(connection, stream, partition))
   const scope = [stream.source, stream.name, wholeKey(partition)]
   const answer = await connection.query<PartitionRow & Record<string, unknown>>(partitionRead, scope)
-  const row = answer.rows[0]
-  const held = Number(row?.held ?? 0)
+  const held = await readHeldOf(connection, stream, partition)
+  const [row] = answer.rows
   const lastWalk = row === undefined ? null : lastWalkOf(row)
-  const many = manyOf(stream)
-  if (many === null) return { rows, held, lastWalk }
-  const heldBeside = (await countHeldOf(connection, stream, { name: many.dimension, values: partition })) - held
-  const beside = heldBeside > 0 ? { heldBeside } : {}
+  if (manyOf(stream) === null) return { rows, ...held, lastWalk }
   // The values may have been walked in other requests since: what this one made then, they may have deleted.
   const own = lastWalk === null ? null : { ...lastWalk, leastStored: 0 }
-  return { rows, held, ...beside, lastWalk: own ?? (await lastWalks(connection, stream, { partition, heldBeside })) }
-}
-
-/** Rows held of any request that asked for one of the partition's values. */
-async function countHeldOf(
-  connection: Connection,
-  { source, name: stream }: Stream,
-  { name, values }: { readonly name: string; readonly values: Partition },
-): Promise<number> {
-  const text = `select count(*) as held from backfill.held where source = $1 and stream = $2
-    and string_to_array(partition::jsonb ->> $3, ',') && string_to_array($4, ',')`
-  const answer = await connection.query<{ held: string }>({ text }, [source, stream, name, values[name] ?? ''])
-  return Number(answer.rows[0]?.held ?? 0)
+  return { rows, ...held, lastWalk: own ?? (await lastWalks(connection, stream, { partition, held })) }
 }
 
 const walksRead = {
@@ -86,7 +68,7 @@ const walksRead = {
 async function lastWalks(
   connection: Connection,
   stream: Stream,
-  { partition, heldBeside }: { readonly partition: Partition; readonly heldBeside: number },
+  { partition, held }: { readonly partition: Partition; readonly held: HeldActual },
 ): Promise<PartitionActual['lastWalk']> {
   const singles = singlePartitions(stream, partition).map(wholeKey)
   type Walks = {
@@ -105,14 +87,13 @@ async function lastWalks(
     received: rows,
     distinct: rows,
     // What was counted is the table. That the source had as many is known only where nothing was held.
-    expected: heldBeside > 0 ? null : { value: rows, trust: 'exact' },
+    expected: (held.heldBeside ?? 0) + (held.dismissed?.met ?? 0) > 0 ? null : { value: rows, trust: 'exact' },
     proof: found.is_proven === true ? 'proven' : 'unproven',
     leastStored: rows,
   }
 }
 
 function lastWalkOf(row: PartitionRow): PartitionActual['lastWalk'] {
-  if (row.finished_at === null) return null
   return {
     finishedAt: row.finished_at.getTime(),
     received: Number(row.walk_received),
