@@ -16,6 +16,9 @@ import { wholeKey } from './partition-sql.js'
 
 export type HeldActual = Pick<PartitionActual, 'held' | 'dismissed' | 'heldBeside'>
 
+/** With the keys of the rows that were met, as text with tabs between; those without a readable key left out. */
+type HeldWithKeys = HeldActual & { readonly metKeys: readonly string[] }
+
 /** Names that only say how a partition is walked come first in its text (page-task.ts): without them it is the whole one's. */
 const wholeOfHeld = String.raw`regexp_replace(h.partition, '^\{(?:"#(?:[^"\\]|\\.)*":"(?:[^"\\]|\\.)*",?)+', '{')`
 
@@ -24,7 +27,7 @@ const heldRead = {
   name: 'backfill_held_of_partition',
   text: `
 with own as (
-  select distinct on (h.identity) h.identity, h.walk, h.held_at, h.dismissed_at from backfill.held h
+  select distinct on (h.identity) h.identity, h.key, h.walk, h.held_at, h.dismissed_at from backfill.held h
   where h.source = $1 and h.stream = $2 and (h.partition = $3 or (left(h.partition, 3) = '{"#' and ${wholeOfHeld} = $3))
   order by h.identity, h.held_at desc
 ), walk as (
@@ -32,36 +35,39 @@ with own as (
   where l.source = $1 and l.stream = $2 and l.whole = $3 and l.done and ${isFullWalk('l')} order by l.finished_at desc limit 1
 )
 select count(*) as held, count(o.dismissed_at) as dismissed,
-  count(o.dismissed_at) filter (where w.task is null or o.walk = w.walk or o.held_at >= w.walk_since) as met
+  array_agg(o.key) filter (where o.dismissed_at is not null and (w.task is null or o.walk = w.walk or o.held_at >= w.walk_since)) as met
 from own o left join walk w on true`,
 }
 
 /** What is held of a partition. */
-export async function readHeldOf(connection: Connection, stream: Stream, partition: Partition): Promise<HeldActual> {
+export async function readHeldOf(connection: Connection, stream: Stream, partition: Partition): Promise<HeldWithKeys> {
   const scope = [stream.source, stream.name, wholeKey(partition)]
-  type Counts = { held: string; dismissed: string; met: string }
+  type Counts = { held: string; dismissed: string; met: (string | null)[] | null }
   const answer = await connection.query<Counts>(heldRead, scope)
   const row = answer.rows[0]
-  const found = { held: Number(row?.held ?? 0), rows: Number(row?.dismissed ?? 0), met: Number(row?.met ?? 0) }
-  if (manyOf(stream) !== null) return await readHeldOfMany(connection, { stream, partition, own: found })
-  return { held: found.held, ...dismissedOf(found) }
+  const own = { held: Number(row?.held ?? 0), rows: Number(row?.dismissed ?? 0) }
+  if (manyOf(stream) !== null) return await readHeldOfMany(connection, { stream, partition, own })
+  return { held: own.held, ...dismissedOf(own.rows, row?.met ?? []) }
 }
 
-function dismissedOf({ rows, met }: { readonly rows: number; readonly met: number }): Pick<HeldActual, 'dismissed'> {
-  return rows + met > 0 ? { dismissed: { rows, met } } : {}
+/** `met`: keys of the rows that the last walk brought, or a later one; null for one that cannot be read. */
+function dismissedOf(rows: number, met: readonly (string | null)[]): Pick<HeldWithKeys, 'dismissed' | 'metKeys'> {
+  const metKeys = met.filter((key) => key !== null)
+  return rows + met.length > 0 ? { dismissed: { rows, met: met.length }, metKeys } : { metKeys }
 }
 
 // Many values in a request -------------------------------------------------------------------------------------------
 
 /** Records held of any request that asked for one of the values $4 of the dimension $3, each as it was met last. */
 const heldOfValues = `
-select distinct on (h.identity) h.partition, h.held_at, h.dismissed_at, h.raw from backfill.held h
+select distinct on (h.identity) h.partition, h.key, h.held_at, h.dismissed_at, h.raw from backfill.held h
 where h.source = $1 and h.stream = $2 and string_to_array(h.partition::json ->> $3, ',') && $4::text[]
 order by h.identity, h.held_at desc`
 
 interface GivenUpRow {
   readonly [name: string]: unknown
   readonly partition: string
+  readonly key: string | null
   readonly raw: string
   readonly held_at: Date
 }
@@ -70,10 +76,10 @@ interface OfMany {
   readonly stream: Stream
   readonly partition: Partition
   /** Held of exactly these values. */
-  readonly own: { readonly held: number; readonly rows: number; readonly met: number }
+  readonly own: { readonly held: number; readonly rows: number }
 }
 
-async function readHeldOfMany(connection: Connection, { stream, partition, own }: OfMany): Promise<HeldActual> {
+async function readHeldOfMany(connection: Connection, { stream, partition, own }: OfMany): Promise<HeldWithKeys> {
   const name = manyOf(stream)?.dimension ?? ''
   const values = manyValues(stream, partition)
   const scope = [stream.source, stream.name, name, values]
@@ -82,19 +88,23 @@ async function readHeldOfMany(connection: Connection, { stream, partition, own }
     scope,
   )
   const given = await connection.query<GivenUpRow>(
-    { text: `select o.partition, o.raw, o.held_at from (${heldOfValues}) o where o.dismissed_at is not null` },
+    { text: `select o.partition, o.key, o.raw, o.held_at from (${heldOfValues}) o where o.dismissed_at is not null` },
     scope,
   )
   const walkedAt = given.rows.length === 0 ? new Map<string, number>() : await readWalks(connection, stream, partition)
   const ofWhom = given.rows.map((row) => ({ row, own: ownValues(stream, { row, name, values }) }))
   const known = ofWhom.filter(({ own: found }) => found !== null)
-  const met = known.filter(({ row, own: found }) =>
-    (found ?? []).every((value) => row.held_at.getTime() >= (walkedAt.get(value) ?? 0)),
-  )
+  const met = known.filter(({ row, own: found }) => {
+    const isMet = (value: string): boolean => row.held_at.getTime() >= (walkedAt.get(value) ?? 0)
+    return found !== null && found.length > 0 && found.every(isMet)
+  })
   const beside = Number(open.rows[0]?.held ?? 0) - (own.held - own.rows) + (ofWhom.length - known.length)
   return {
     held: own.held,
-    ...dismissedOf({ rows: own.rows, met: met.filter(({ own: found }) => (found ?? []).length > 0).length }),
+    ...dismissedOf(
+      own.rows,
+      met.map(({ row }) => row.key),
+    ),
     ...(beside > 0 ? { heldBeside: beside } : {}),
   }
 }

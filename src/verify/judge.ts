@@ -42,13 +42,13 @@ export function accountedFor({ rows: stored, dismissed }: Pick<PartitionActual, 
   return (stored ?? 0) + (dismissed?.met ?? 0)
 }
 
-/** Held rows without those given up that the last walk did not bring any more. */
+/** Held rows without those given up that the table has in another form, or that the last walk did not bring any more. */
 function heldAtSource(actual: PartitionActual): number {
-  return actual.held - Math.max(0, goneOf(actual))
+  return actual.held - Math.max(0, goneOf(actual)) - (actual.dismissed?.inTable ?? 0)
 }
 
 function goneOf({ dismissed }: PartitionActual): number {
-  return (dismissed?.rows ?? 0) - (dismissed?.met ?? 0)
+  return (dismissed?.rows ?? 0) - (dismissed?.met ?? 0) - (dismissed?.inTable ?? 0)
 }
 
 function equalButGivenUp(expected: number, stored: number): Judgement {

@@ -167,6 +167,17 @@ describe('a held row that is given up', () => {
     expect(ledger).toEqual({ received: 4, created: 1, held: 3 })
   })
 
+  test('that waits for a parent in vain is one of those given up after a retry, and not one that waits', async () => {
+    const destination = await openDestination(database.config)
+    const parent = streamOf([column('id', 'bigint')])
+    await destination.openTable(parent)
+    const references = [{ column: 'user_id', table: parent.table, targetColumn: 'id' }]
+    const child = streamOf([column('id', 'bigint'), column('user_id', 'bigint')], { references })
+    await (await startWork(destination, child)).flush([{ id: 1, user_id: 7 }])
+    await giveUp(destination, child)
+    expect(await retry(destination, child)).toMatchObject({ tried: 1, held: 1, waiting: 0, dismissed: 1, revived: 0 })
+  })
+
   test('goes in when the parent comes that it waited for', async () => {
     const destination = await openDestination(database.config)
     const parent = streamOf([column('id', 'bigint')])
@@ -216,6 +227,54 @@ describe('what a partition has of rows that were given up', () => {
     expect(await destination.actual(stream, {})).toMatchObject({ rows: 1, held: 2, dismissed: { rows: 2, met: 1 } })
     await walk(destination, stream, { records: [bad(3)], since: 1 })
     expect(await destination.actual(stream, {})).toMatchObject({ dismissed: { rows: 2, met: 2 } })
+  })
+
+  test('counts nothing for a change of a row that the table has, which is one row of the source', async () => {
+    const destination = await openDestination(database.config)
+    const columns = [
+      column('site', 'text', { path: null, dimension: 'site' }),
+      column('id', 'text'),
+      column('day', 'date'),
+    ]
+    const stream = streamOf(columns, { dimensions: ['site'], key: ['site', 'id'] })
+    const named = (row: { readonly id: number }) => ({ ...row, id: `a\t\\${row.id}` })
+    const site = { site: 'a' }
+    await walk(destination, stream, { partition: site, records: [named(good(1)), named(good(2))] })
+    await walk(destination, stream, { partition: { site: 'b' }, records: [named(good(3))] })
+    const changed = [named(good(1)), named(bad(2)), named(bad(3))]
+    await walk(destination, stream, { partition: site, records: changed })
+    await giveUp(destination, stream)
+    expect(await destination.actual(stream, site)).toMatchObject({
+      ...{ rows: 2, held: 2 },
+      dismissed: { rows: 2, met: 1, inTable: 1 },
+    })
+    await database.sql(`delete from public."${stream.name}" where day = '2025-02-28' and id like '%2'`)
+    expect(await destination.actual(stream, site)).toMatchObject({ rows: 1, dismissed: { rows: 2, met: 2 } })
+  })
+
+  test('counts a record whose key the table has for another partition', async () => {
+    const destination = await openDestination(database.config)
+    const columns = [column('site', 'text', { path: null, dimension: 'site' }), ...idAndDay]
+    const stream = streamOf(columns, { dimensions: ['site'] })
+    await walk(destination, stream, { partition: { site: 'b' }, records: [good(1)] })
+    await walk(destination, stream, { partition: { site: 'a' }, records: [bad(1), good(2)] })
+    await giveUp(destination, stream)
+    expect(await destination.actual(stream, { site: 'a' })).toMatchObject({ rows: 1, dismissed: { rows: 1, met: 1 } })
+  })
+
+  test('counts nothing for keys that can no longer be compared', async () => {
+    const destination = await openDestination(database.config)
+    const stream = streamOf([column('id', 'text'), column('day', 'date')])
+    await walk(destination, stream, {
+      records: [
+        { ...good(1), id: '1' },
+        { ...bad(2), id: 'x' },
+      ],
+    })
+    await giveUp(destination, stream)
+    expect(await destination.actual(stream, {})).toMatchObject({ rows: 1, dismissed: { rows: 1, met: 1 } })
+    await database.sql(`alter table public."${stream.name}" alter id type bigint using id::bigint`)
+    expect(await destination.actual(stream, {})).toMatchObject({ rows: 1, dismissed: { rows: 1, met: 0 } })
   })
 
   test('counts a record once that came with a full walk of its own and without, as it came last', async () => {

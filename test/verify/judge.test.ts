@@ -95,6 +95,18 @@ describe('judge', () => {
       /1 missing; run .* \(1 row given up explains none of it: the last walk did not bring it any more\)$/,
     ],
     [
+      'a row missing, beside a change of another that was given up',
+      { actual: actual(99, { held: 1, dismissed: { rows: 1, met: 0, inTable: 1 } }) },
+      'discrepancy',
+      /the table 99: 1 missing; run "backfill seed[^(]*$/,
+    ],
+    [
+      'a source that moved, beside a change that was given up',
+      { expected: exactly(103), actual: actual(100, { held: 1, dismissed: { rows: 1, met: 0, inTable: 1 } }) },
+      'moved',
+      /with 100 rows; the source has 103 now/,
+    ],
+    [
       'more given up than the source lacks',
       { actual: actual(99, { held: 2, dismissed: { rows: 2, met: 2 } }) },
       'discrepancy',

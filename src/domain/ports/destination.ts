@@ -155,9 +155,10 @@ export interface PartitionActual {
   readonly held: number
   /**
    * Of the held rows, those that an operator gave up; and of these, the ones that the last finished walk of everything brought, or a later one: what that walk did
-   * not bring is no longer at the source, and accounts for nothing. Absent: none.
+   * not bring is no longer at the source, and accounts for nothing. `inTable` of those are not among them: the table has their key already, in another form. Absent:
+   * none.
    */
-  readonly dismissed?: { readonly rows: number; readonly met: number }
+  readonly dismissed?: { readonly rows: number; readonly met: number; readonly inTable?: number }
   /** Rows held of requests that asked for some of its values and for others: whose they are is not known. Absent: none. */
   readonly heldBeside?: number
   readonly lastWalk: {
