@@ -10,6 +10,7 @@ import type { Log } from '../domain/ports.js'
 import { classify } from './classify.js'
 import { type Connection, Connections, defaultDeadlines } from './connections.js'
 import { partitionConditions } from './held-sql.js'
+import { dismissedSince } from './migrations.js'
 
 export interface HeldReaderOptions {
   readonly config: pg.ClientConfig
@@ -91,9 +92,6 @@ interface GroupRow extends DismissalRow {
 
 /** What was found, and the server's details in parentheses, differ from row to row. */
 const commonReason = `case when h.code = 'rejected' then regexp_replace(h.reason, ' \\(.*$', '') else regexp_replace(h.reason, ', found .*$', '') end`
-
-/** Since when `backfill.held` has the columns of rows that were given up. */
-const dismissedSince = 5
 
 /** When and why a held row `h` was given up, in the schema of this version. */
 function dismissalOf(version: number): string {

@@ -9,9 +9,6 @@ import { dismissedSchema } from './schema-dismissed.js'
 import { followSchema } from './schema-follow.js'
 import { heldSchema } from './schema-held.js'
 
-/** Version of the schema that this code reads and writes. */
-export const schemaVersion = 5
-
 type Comments = Readonly<Record<string, string>>
 
 const meta: Comments = {
@@ -218,6 +215,11 @@ ${commentsOf('seen', seen)}${commentsOf('pruned', pruned)}${commentsOf('ledger',
 
 /** Append only: a released entry never changes. */
 const migrations: readonly string[] = [first, second, heldSchema, followSchema, dismissedSchema]
+
+/** Version of the schema that this code reads and writes. */
+export const schemaVersion = migrations.length
+/** The version in which `backfill.held` learnt of rows that were given up. */
+export const dismissedSince = migrations.indexOf(dismissedSchema) + 1
 
 function commentsOf(table: string, comments: Comments): string {
   return Object.entries(comments)
