@@ -4,13 +4,14 @@ import { WorkspaceCommand } from '../src/cli/workspace-command.js'
 import { ConfigError } from '../src/domain/errors.js'
 
 export default class Retry extends WorkspaceCommand {
-  static override summary = 'put dead tasks back, or held rows, or dismiss dead tasks'
+  static override summary = 'put dead tasks back, or held rows, or dismiss either'
   static override description =
-    'a task keeps its id and goes on where its walk stands. one of --task, --code and --all must be typed; streams and dimensions narrow it.\nwith --held, rows that were set aside are put through the definition as it is today, without a request to the source: --code, streams and dimensions choose among them. exit 3 where one is still held and does not wait for its parent.\nwith --dismiss dead tasks are cancelled instead: they count as wrong no more, and are never tried again.'
+    'a task keeps its id and goes on where its walk stands. one of --task, --code and --all must be typed; streams and dimensions narrow it.\nwith --held, rows that were set aside are put through the definition as it is today, without a request to the source: --code, streams and dimensions choose among them. exit 3 where one is still held that neither waits for its parent nor was given up.\nwith --dismiss dead tasks are cancelled instead: they count as wrong no more, and are never tried again.\nwith --held --dismiss rows are given up: they stay set aside, listed apart by "status --held", and neither status nor verify complains of them; a walk or --held that can store them still does, and a record that the source changes is held anew. a source, a stream or --code must be typed.'
   // Written out: what goes with what is lost in the generated line.
   static override usage = [
     '<%= command.id %> [SOURCE[.STREAM]...] (--task N... | --code CODE... | --all) [--agree | --dismiss [--note TEXT]] [--partition name=value...] [--workspace DIR] [--json]',
     '<%= command.id %> [SOURCE[.STREAM]...] --held [--code CODE...] [--partition name=value...] [--workspace DIR] [--json]',
+    '<%= command.id %> (SOURCE[.STREAM]... | --code CODE...) --held --dismiss [--note TEXT] [--partition name=value...] [--workspace DIR] [--json]',
   ]
   static override examples = [
     '<%= config.bin %> <%= command.id %> --task 17',
@@ -19,6 +20,7 @@ export default class Retry extends WorkspaceCommand {
     '<%= config.bin %> <%= command.id %> --task 17 --agree',
     '<%= config.bin %> <%= command.id %> --dismiss --task 17 --note "closed in 2019"',
     '<%= config.bin %> <%= command.id %> --held acme.users --code invalid_value',
+    '<%= config.bin %> <%= command.id %> --held --dismiss acme.users --code invalid_value --note "dates of 1899"',
   ]
   static override flags = {
     task: Flags.string({
@@ -40,7 +42,10 @@ export default class Retry extends WorkspaceCommand {
     }),
     dismiss: Flags.boolean({ summary: 'give them up for good instead' }),
     note: Flags.string({ summary: 'why they are dismissed, for whoever reads status', helpValue: 'TEXT' }),
-    held: Flags.boolean({ summary: 'held rows instead of dead tasks: all that match', exclusive: ['task', 'all'] }),
+    held: Flags.boolean({
+      summary: 'held rows instead of dead tasks: all that match',
+      exclusive: ['task', 'all', 'agree'],
+    }),
     resume: Flags.boolean({ hidden: true }),
   }
 
@@ -53,8 +58,13 @@ export default class Retry extends WorkspaceCommand {
     }
     if (reading.flags.note !== undefined && !reading.flags.dismiss) {
       throw new ConfigError('usage', 'read --note found no --dismiss', {
-        hint: 'a note is kept for dismissed tasks only: add --dismiss, or leave --note out',
+        hint: 'a note is kept for what is dismissed only: add --dismiss, or leave --note out',
       })
+    }
+    if (reading.flags.held && reading.flags.dismiss) {
+      requireWord(reading)
+      const { runDismissHeld } = await import('../src/cli/retry/run-dismiss-held.js')
+      return runDismissHeld(reading, stop)
     }
     if (reading.flags.held) {
       const { runRetryHeld } = await import('../src/cli/retry/run-retry-held.js')
@@ -63,4 +73,18 @@ export default class Retry extends WorkspaceCommand {
     const { runRetry } = await import('../src/cli/retry/run-retry.js')
     return runRetry(reading, stop)
   }
+}
+
+/** Everything at once is nobody's decision. @throws ConfigError `no_selector` */
+function requireWord({
+  isNamed,
+  flags,
+}: {
+  readonly isNamed: boolean
+  readonly flags: { readonly code?: string[] | undefined }
+}): void {
+  if (isNamed || flags.code !== undefined) return
+  throw new ConfigError('no_selector', 'retry --held --dismiss needs to be told which rows to give up', {
+    hint: 'name a source or SOURCE.STREAM, or a --code; "backfill status --held" lists them',
+  })
 }

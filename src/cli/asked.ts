@@ -10,6 +10,8 @@ export interface Asked<Flags> {
   readonly filter: PartitionFilter
   /** True where neither a stream nor a partition was named. */
   readonly isEverything: boolean
+  /** True where a source or a stream was named. */
+  readonly isNamed: boolean
   /** What was asked for, as the command line says it, flags in a fixed order: the same question has the same text. */
   readonly scope: string
   /** `YYYY-MM-DD` in the workspace's zone. */

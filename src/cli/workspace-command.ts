@@ -39,7 +39,8 @@ export abstract class WorkspaceCommand extends BackfillCommand {
     const raw = readDimensions(workspace, flags)
     const filter = resolveFilter(streams, raw, today)
     const isEverything = names.length === 0 && Object.keys(filter).length === 0
-    return { workspace, flags, streams, filter, isEverything, scope: scopeText(names, raw), today }
+    const isNamed = names.length > 0
+    return { workspace, flags, streams, filter, isEverything, isNamed, scope: scopeText(names, raw), today }
   }
 
   /** Said first, because the work may take hours. */

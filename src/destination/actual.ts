@@ -4,35 +4,25 @@
 import { manyOf, singlePartitions } from '../domain/fan-out.js'
 import type { Partition } from '../domain/partition.js'
 import type { PartitionActual } from '../domain/ports.js'
-import { mayPrune } from '../domain/prune.js'
 import type { Stream } from '../domain/source-model.js'
 import type { Proof } from '../domain/task.js'
-import { type CatalogTable, readTable } from './catalog.js'
 import type { Connection } from './connections.js'
-import { quoteList, quoteTable } from './identifiers.js'
+import { type HeldActual, readHeldOf } from './held-actual.js'
 import { isFullWalk } from './ledger.js'
-import { columnsToFill } from './mapping.js'
-import { holdsPartition, matchColumn, type PartitionColumn, wholeKey } from './partition-sql.js'
+import { countKeys, countRows, rowsOfPartition } from './partition-rows.js'
+import { wholeKey } from './partition-sql.js'
 import { inUtc } from './row-values.js'
 
 const partitionRead = {
   name: 'backfill_partition_read',
   text: `
-select h.held, l.finished_at, l.walk_received, l.walk_distinct, l.expected, l.expected_trust, l.proof,
+select l.finished_at, l.walk_received, l.walk_distinct, l.expected, l.expected_trust, l.proof,
   case when l.pages = l.walk_pages then l.created end as created
-from (select count(*) as held from backfill.held where source = $1 and stream = $2 and partition = $3) h
-left join lateral (
-  select * from backfill.ledger w where source = $1 and stream = $2 and whole = $3 and done and ${isFullWalk('w')} order by finished_at desc limit 1
-) l on true`,
+from backfill.ledger l where source = $1 and stream = $2 and whole = $3 and done and ${isFullWalk('l')} order by finished_at desc limit 1`,
 }
 
-/** Since when, by the server's clock, the last walk that was proven saw what it saw. */
-const provenSince = `select max(l.walk_since)::text as since from backfill.ledger l
-where l.source = $1 and l.stream = $2 and l.whole = $3 and ${isFullWalk('l')} and l.done and l.proof = 'proven'`
-
 interface PartitionRow {
-  readonly held: string
-  readonly finished_at: Date | null
+  readonly finished_at: Date
   readonly walk_received: string
   readonly walk_distinct: string
   readonly expected: string | null
@@ -42,38 +32,37 @@ interface PartitionRow {
   readonly created: string | null
 }
 
+/** Rows of the table, and what is held. What was given up of a row that is counted anyway (a change that could not be stored) accounts for no other. */
+async function readRows(
+  connection: Connection,
+  stream: Stream,
+  partition: Partition,
+): Promise<{ readonly rows: number | null; readonly held: HeldActual }> {
+  const { metKeys, ...held } = await readHeldOf(connection, stream, partition)
+  const found = await rowsOfPartition(connection, stream, partition)
+  if (found === 'unknown') return { rows: null, held }
+  if (found === 'absent') return { rows: 0, held }
+  const rows = await countRows(connection, found)
+  const inTable = metKeys.length === 0 ? 0 : await countKeys(connection, found, metKeys)
+  if (held.dismissed === undefined || inTable === 0) return { rows, held }
+  return { rows, held: { ...held, dismissed: { ...held.dismissed, met: held.dismissed.met - inTable, inTable } } }
+}
+
 /** Rows and last walk of a partition. A table that does not exist holds no row. */
 export async function readActual(
   connection: Connection,
   stream: Stream,
   partition: Partition,
 ): Promise<PartitionActual> {
-  // Keys of times are compared as text.
-  const rows = await inUtc(connection, () => countRows(connection, stream, partition))
+  const { rows, held } = await inUtc(connection, () => readRows(connection, stream, partition))
   const scope = [stream.source, stream.name, wholeKey(partition)]
   const answer = await connection.query<PartitionRow & Record<string, unknown>>(partitionRead, scope)
-  const row = answer.rows[0]
-  const held = Number(row?.held ?? 0)
+  const [row] = answer.rows
   const lastWalk = row === undefined ? null : lastWalkOf(row)
-  const many = manyOf(stream)
-  if (many === null) return { rows, held, lastWalk }
-  const heldBeside = (await countHeldOf(connection, stream, { name: many.dimension, values: partition })) - held
-  const beside = heldBeside > 0 ? { heldBeside } : {}
+  if (manyOf(stream) === null) return { rows, ...held, lastWalk }
   // The values may have been walked in other requests since: what this one made then, they may have deleted.
   const own = lastWalk === null ? null : { ...lastWalk, leastStored: 0 }
-  return { rows, held, ...beside, lastWalk: own ?? (await lastWalks(connection, stream, { partition, heldBeside })) }
-}
-
-/** Rows held of any request that asked for one of the partition's values. */
-async function countHeldOf(
-  connection: Connection,
-  { source, name: stream }: Stream,
-  { name, values }: { readonly name: string; readonly values: Partition },
-): Promise<number> {
-  const text = `select count(*) as held from backfill.held where source = $1 and stream = $2
-    and string_to_array(partition::jsonb ->> $3, ',') && string_to_array($4, ',')`
-  const answer = await connection.query<{ held: string }>({ text }, [source, stream, name, values[name] ?? ''])
-  return Number(answer.rows[0]?.held ?? 0)
+  return { rows, ...held, lastWalk: own ?? (await lastWalks(connection, stream, { partition, held })) }
 }
 
 const walksRead = {
@@ -86,7 +75,7 @@ const walksRead = {
 async function lastWalks(
   connection: Connection,
   stream: Stream,
-  { partition, heldBeside }: { readonly partition: Partition; readonly heldBeside: number },
+  { partition, held }: { readonly partition: Partition; readonly held: HeldActual },
 ): Promise<PartitionActual['lastWalk']> {
   const singles = singlePartitions(stream, partition).map(wholeKey)
   type Walks = {
@@ -105,14 +94,13 @@ async function lastWalks(
     received: rows,
     distinct: rows,
     // What was counted is the table. That the source had as many is known only where nothing was held.
-    expected: heldBeside > 0 ? null : { value: rows, trust: 'exact' },
+    expected: (held.heldBeside ?? 0) + (held.dismissed?.met ?? 0) > 0 ? null : { value: rows, trust: 'exact' },
     proof: found.is_proven === true ? 'proven' : 'unproven',
     leastStored: rows,
   }
 }
 
 function lastWalkOf(row: PartitionRow): PartitionActual['lastWalk'] {
-  if (row.finished_at === null) return null
   return {
     finishedAt: row.finished_at.getTime(),
     received: Number(row.walk_received),
@@ -121,52 +109,4 @@ function lastWalkOf(row: PartitionRow): PartitionActual['lastWalk'] {
     proof: row.proof ?? 'unproven',
     ...(row.created === null ? {} : { leastStored: Number(row.created) }),
   }
-}
-
-/** null where neither a column nor the keys that were seen tell the partition's rows from others. */
-async function countRows(connection: Connection, stream: Stream, partition: Partition): Promise<number | null> {
-  const table = await readTable(connection, stream.table)
-  if (table === null) return 0
-  const columns = partitionColumns(stream, table)
-  if (columns === null) return await countSeen(connection, { stream, table, partition })
-  const where = columns.map((column, i) => holdsPartition(column, 't', i + 1))
-  const text = `select count(*) as rows from ${quoteTable(stream.table)} t${where.length === 0 ? '' : ` where ${where.join(' and ')}`}`
-  const values = columns.map(({ dimension }) => partition[dimension] ?? '')
-  const answer = await connection.query<{ rows: string }>({ text }, values)
-  return Number(answer.rows[0]?.rows)
-}
-
-function partitionColumns(stream: Stream, table: CatalogTable): readonly PartitionColumn[] | null {
-  const found = stream.dimensions.map((dimension) => {
-    const filled =
-      stream.columns === null ? dimension : stream.columns.find((column) => column.dimension === dimension)?.name
-    const column = table.columns.find(({ name }) => name === filled)
-    if (column === undefined) return matchColumn(stream, dimension, table.columns)
-    return { dimension, column: column.name, sqlType: column.sqlType, isMany: false }
-  })
-  return found.every((column) => column !== null) ? found : null
-}
-
-interface Seen {
-  readonly stream: Stream
-  readonly table: CatalogTable
-  readonly partition: Partition
-}
-
-/** Rows of the table whose keys a walk of the partition brought since the last proven one began; null: there was none. */
-async function countSeen(connection: Connection, { stream, table, partition }: Seen): Promise<number | null> {
-  if (!mayPrune(stream) || stream.key.length === 0) return null
-  const scope = [stream.source, stream.name, wholeKey(partition)]
-  const proven = await connection.query<{ since: string | null }>({ text: provenSince }, scope)
-  const since = proven.rows[0]?.since ?? null
-  if (since === null) return null
-  // In the order in which a flush writes a key down.
-  const key = columnsToFill(stream, table)
-    .map(({ name }) => name)
-    .filter((name) => stream.key.includes(name))
-  // Not "exists", which may become a join (prune-sql.ts).
-  const text = `select count(*) as rows from ${quoteTable(stream.table)} t where coalesce((select true from backfill.seen n
-    where n.source = $1 and n.stream = $2 and n.partition = $3 and n.seen_at >= $4::timestamptz and n.key = jsonb_build_array(${quoteList(key, 't.')}) limit 1), false)`
-  const answer = await connection.query<{ rows: string }>({ text }, [...scope, since])
-  return Number(answer.rows[0]?.rows)
 }

@@ -5,7 +5,7 @@
 import type pg from 'pg'
 import { ConfigError, InvariantError, PromotionConflict } from '../domain/errors.js'
 import type { DueQuery, DueReport } from '../domain/follow.js'
-import type { HeldCount, HeldRetried, HeldSelection } from '../domain/held.js'
+import type { HeldCount, HeldDismissal, HeldDismissed, HeldRetried, HeldSelection } from '../domain/held.js'
 import { type Partition, partitionLabel } from '../domain/partition.js'
 import type {
   Advance,
@@ -33,6 +33,7 @@ import { type Attempt, classify } from './classify.js'
 import { type Connection, Connections, type Deadlines, defaultDeadlines } from './connections.js'
 import type { HeldMark } from './flush.js'
 import { readDue, readWatermark } from './follow.js'
+import { dismissHeldRows } from './held-dismiss.js'
 import { readHeldCounts } from './held-list.js'
 import { retryHeldRows } from './held-retry.js'
 import { quoteTable, tableLabel } from './identifiers.js'
@@ -268,6 +269,12 @@ class PostgresDestination implements Destination {
     } catch (error) {
       throw classify(error, { doing: `try held rows of "${source}.${name}" again`, phase: 'work' })
     }
+  }
+
+  async dismissHeld(dismissal: HeldDismissal): Promise<readonly HeldDismissed[]> {
+    return await this.#run({ doing: 'give held rows up', phase: 'work' }, (connection) =>
+      dismissHeldRows(connection, dismissal),
+    )
   }
 
   async heldCounts(): Promise<readonly HeldCount[]> {

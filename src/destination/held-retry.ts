@@ -286,7 +286,7 @@ async function keepBooks(connection: Connection, { stream, rows, outcome }: Book
     gone.map(({ held_at: heldAt }) => heldAt),
   ])
   const kept = held.length === 0 ? 0 : await putBack(connection, [...scope, first.task], held)
-  const counts = countsOf(rows.length, outcome, kept)
+  const counts = countsOf(rows, outcome, kept)
   await connection.query(heldMoved, [first.task, counts.created, counts.updated, counts.unchanged, counts.duplicates])
   return counts
 }
@@ -312,12 +312,23 @@ async function putBack(connection: Connection, scope: readonly string[], held: r
     held.map(({ row }) => row.held_at),
     held.map(({ now }) => now.waitsFor?.reference ?? null),
     held.map(({ now }) => (now.waitsFor === null ? null : JSON.stringify(now.waitsFor.key))),
+    held.map(({ row }) => row.dismissed_at),
+    held.map(({ row }) => row.dismissal_note),
   ])
   return answer.rows.length
 }
 
-function countsOf(tried: number, { held, created, updated, duplicates }: Outcome, kept: number): HeldRetried {
-  const waiting = [...held.values()].filter(({ code }) => code === parentCodes.waiting).length
+function countsOf(
+  rows: readonly ChunkRow[],
+  { held, created, updated, duplicates }: Outcome,
+  kept: number,
+): HeldRetried {
+  const tried = rows.length
+  const isGivenUp = (at: number): boolean => (rows[at]?.dismissed_at ?? null) !== null
+  const waiting = [...held].filter(([at, { code }]) => code === parentCodes.waiting && !isGivenUp(at)).length
+  const dismissed = [...held.keys()].filter(isGivenUp).length
+  const revived = rows.filter((_, at) => isGivenUp(at) && !held.has(at)).length
   const unchanged = tried - held.size - created - updated - duplicates
-  return { tried, created, updated, unchanged, duplicates: duplicates + held.size - kept, held: kept, waiting }
+  const stored = { created, updated, unchanged, duplicates: duplicates + held.size - kept }
+  return { tried, ...stored, held: kept, waiting, dismissed, revived }
 }

@@ -16,6 +16,9 @@ export interface ChunkRow {
   readonly raw: string
   /** As text: the driver's dates have no microseconds. */
   readonly held_at: string
+  /** The same; null: nobody gave it up. */
+  readonly dismissed_at: string | null
+  readonly dismissal_note: string | null
 }
 
 /** A statement made for one question, with its parameters. */
@@ -62,7 +65,8 @@ const isUntried = '(h.retried_at is null or h.retried_at < $3::timestamptz)'
 export const heldChunk: Statement = {
   name: 'backfill_held_chunk',
   text: `
-select h.partition, h.task, h.walk, h.identity, h.page, h.row_number, h.key, h.version, h.raw, h.held_at::text as held_at
+select h.partition, h.task, h.walk, h.identity, h.page, h.row_number, h.key, h.version, h.raw, h.held_at::text as held_at,
+  h.dismissed_at::text as dismissed_at, h.dismissal_note
 from backfill.held h
 where h.source = $1 and h.stream = $2 and ${isUntried} and h.partition = $4 and h.task = $5 and h.identity = any($6::text[])
 order by h.held_at, h.page, h.row_number, h.identity`,
@@ -89,20 +93,23 @@ delete from backfill.held h using unnest($4::text[], $5::timestamptz[]) as i (id
 where h.source = $1 and h.stream = $2 and h.partition <> $3 and h.identity = i.identity and h.held_at < i.held_at and h.key is not null and h.version is null`,
 }
 
-/** Rows that could not be promoted, as they were but for what today's mapping says of them. Of two that read as one record now, the later one stays. */
+/** Rows that could not be promoted, as they were, given up or not, but for what today's mapping says of them. Of two that read as one record now, the later one stays. */
 export const heldPutBack: Statement = {
   name: 'backfill_held_put_back',
   text: `
 insert into backfill.held as h (source, stream, partition, task, identity, walk, page, row_number, key, version, code, reason, raw, held_at, reference,
-  parent_key, retried_at)
+  parent_key, retried_at, dismissed_at, dismissal_note)
 select distinct on (identity) $1, $2, $3, $4, identity, walk, page, row_number, key, version, code, reason, raw, held_at, reference,
-  case when parent is not null then array(select json_array_elements_text(parent::json)) end, clock_timestamp()
+  case when parent is not null then array(select json_array_elements_text(parent::json)) end, clock_timestamp(),
+  dismissed_at, note
 from unnest($5::text[], $6::text[], $7::bigint[], $8::bigint[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::timestamptz[], $15::text[],
-  $16::text[]) as i (identity, walk, page, row_number, key, version, code, reason, raw, held_at, reference, parent)
+  $16::text[], $17::timestamptz[], $18::text[]) as i (identity, walk, page, row_number, key, version, code, reason, raw, held_at, reference, parent,
+  dismissed_at, note)
 order by identity, held_at desc, page desc, row_number desc
 on conflict (source, stream, partition, identity) do update set task = excluded.task, walk = excluded.walk, page = excluded.page,
   row_number = excluded.row_number, key = excluded.key, version = excluded.version, code = excluded.code, reason = excluded.reason, raw = excluded.raw,
-  held_at = excluded.held_at, reference = excluded.reference, parent_key = excluded.parent_key, retried_at = excluded.retried_at
+  held_at = excluded.held_at, reference = excluded.reference, parent_key = excluded.parent_key, retried_at = excluded.retried_at,
+  dismissed_at = excluded.dismissed_at, dismissal_note = excluded.dismissal_note
 where h.held_at < excluded.held_at
 returning 1`,
 }

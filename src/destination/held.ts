@@ -1,6 +1,7 @@
 /**
  * Owns `backfill.held`: records set aside, in the transaction of their flush. The same record (by key, or by raw text where the key cannot be read) is held
- * once a partition, however often it comes; a row that is merged takes its held predecessor out, in whatever partition, unless that one is newer.
+ * once a partition, however often it comes; a row that is merged takes its held predecessor out, in whatever partition, unless that one is newer. A record that an
+ * operator gave up stays given up for as long as it comes with the same text; with another text it is held anew.
  */
 import { createHash } from 'node:crypto'
 import { partitionKey } from '../domain/partition.js'
@@ -24,13 +25,20 @@ with incoming as (
 ), again as (
   select from backfill.held h join incoming i using (identity)
   where h.source = $1 and h.stream = $2 and h.partition = $3 and h.task = $4 and h.walk = $5
+), dismissed as (
+  -- The same record may come in another partition, or in another group of values: it is no news there.
+  select distinct on (i.identity) i.identity, h.dismissed_at, h.dismissal_note from backfill.held h join incoming i using (identity)
+  where h.source = $1 and h.stream = $2 and h.dismissed_at is not null and h.raw = i.raw and (h.partition = $3 or h.key is not null)
+  order by i.identity, h.partition = $3 desc, h.dismissed_at desc
 ), kept as (
   insert into backfill.held as h (source, stream, partition, task, walk, identity, page, row_number, key, version, code, reason, raw,
-    reference, parent_key)
-  select $1, $2, $3, $4, $5, identity, page, row_number, key, version, code, reason, raw, reference, parent_key from incoming
+    reference, parent_key, dismissed_at, dismissal_note)
+  select $1, $2, $3, $4, $5, identity, page, row_number, key, version, code, reason, raw, reference, parent_key, dismissed_at, dismissal_note
+  from incoming left join dismissed using (identity)
   on conflict (source, stream, partition, identity) do update set task = excluded.task, walk = excluded.walk, page = excluded.page,
     row_number = excluded.row_number, key = excluded.key, version = excluded.version, code = excluded.code, reason = excluded.reason,
-    raw = excluded.raw, reference = excluded.reference, parent_key = excluded.parent_key, retried_at = null, held_at = now()
+    raw = excluded.raw, reference = excluded.reference, parent_key = excluded.parent_key, retried_at = null, held_at = now(),
+    dismissed_at = excluded.dismissed_at, dismissal_note = excluded.dismissal_note
 )
 select count(*)::int as again from again`,
 }

@@ -5,11 +5,9 @@
 import { ConfigError } from '../domain/errors.js'
 import { type Connection, commit } from './connections.js'
 import { quoteLiteral } from './identifiers.js'
+import { dismissedSchema } from './schema-dismissed.js'
 import { followSchema } from './schema-follow.js'
 import { heldSchema } from './schema-held.js'
-
-/** Version of the schema that this code reads and writes. */
-export const schemaVersion = 4
 
 type Comments = Readonly<Record<string, string>>
 
@@ -216,7 +214,12 @@ alter table backfill.ledger add walk_since timestamptz, add proven_since timesta
 ${commentsOf('seen', seen)}${commentsOf('pruned', pruned)}${commentsOf('ledger', ledgerPruning)}`
 
 /** Append only: a released entry never changes. */
-const migrations: readonly string[] = [first, second, heldSchema, followSchema]
+const migrations: readonly string[] = [first, second, heldSchema, followSchema, dismissedSchema]
+
+/** Version of the schema that this code reads and writes. */
+export const schemaVersion = migrations.length
+/** The version in which `backfill.held` learnt of rows that were given up. */
+export const dismissedSince = migrations.indexOf(dismissedSchema) + 1
 
 function commentsOf(table: string, comments: Comments): string {
   return Object.entries(comments)

@@ -176,7 +176,7 @@ function heldKey(layout: Layout): string {
 }
 
 /** Takes COPY's escapes out: the backslash last, through a character that no text here holds. */
-function unescaped(field: string): string {
+export function unescaped(field: string): string {
   const steps: readonly (readonly [string, string])[] = [
     [String.raw`'\\'`, 'chr(1)'],
     [String.raw`'\t'`, 'chr(9)'],

@@ -10,6 +10,24 @@ export interface HeldSelection {
   readonly isWaiting: boolean
 }
 
+/** Which held rows of which streams an operator gives up, and why. */
+export interface HeldDismissal extends Pick<HeldSelection, 'partitions' | 'codes'> {
+  readonly streams: readonly { readonly source: string; readonly stream: string }[]
+  readonly note: string | null
+}
+
+/** What was given up of one stream. */
+export interface HeldDismissed {
+  readonly source: string
+  readonly stream: string
+  /** Rows that are given up now, and were not before. */
+  readonly rows: number
+  /** Of these, rows that wait for a parent. They still go in by themselves should it come. */
+  readonly waiting: number
+  /** Rows that were selected and had been given up before. */
+  readonly before: number
+}
+
 /** What came of trying held rows again: tried = created + updated + unchanged + duplicates + held. */
 export interface HeldRetried {
   readonly tried: number
@@ -21,8 +39,12 @@ export interface HeldRetried {
   readonly duplicates: number
   /** Still held, with today's reason. */
   readonly held: number
-  /** Of the held ones: those that wait for their parent. */
+  /** Of the held ones: those that wait for their parent and are not given up. */
   readonly waiting: number
+  /** Of the held ones: those that an operator gave up, which they stay. */
+  readonly dismissed: number
+  /** Rows that had been given up and are not held any more. */
+  readonly revived: number
 }
 export const noneRetried: HeldRetried = {
   tried: 0,
@@ -32,6 +54,8 @@ export const noneRetried: HeldRetried = {
   duplicates: 0,
   held: 0,
   waiting: 0,
+  dismissed: 0,
+  revived: 0,
 }
 
 export function addRetried(a: HeldRetried, b: HeldRetried): HeldRetried {
@@ -43,6 +67,8 @@ export function addRetried(a: HeldRetried, b: HeldRetried): HeldRetried {
     duplicates: a.duplicates + b.duplicates,
     held: a.held + b.held,
     waiting: a.waiting + b.waiting,
+    dismissed: a.dismissed + b.dismissed,
+    revived: a.revived + b.revived,
   }
 }
 
@@ -54,6 +80,8 @@ export interface HeldCount {
   readonly waiting: number
   /** Rows that only an operator, or a later walk, takes out. */
   readonly rejected: number
+  /** Rows beside those that an operator gave up, and how many of them wait for a parent. Absent: none. */
+  readonly dismissed?: { readonly rows: number; readonly waiting: number }
 }
 
 /** What was held of all streams when that was counted, Unix ms. */
@@ -62,7 +90,14 @@ export interface HeldNote {
   readonly counts: readonly HeldCount[]
 }
 
-/** Held rows of one stream with one code and reason, values left out of the reason. */
+/** That an operator gave a held row up. */
+export interface HeldGivenUp {
+  /** Unix ms. */
+  readonly at: number
+  readonly note: string | null
+}
+
+/** Held rows of one stream with one code and reason, values left out of the reason; those that were given up at one time are a group of their own. */
 export interface HeldGroup {
   readonly source: string
   readonly stream: string
@@ -74,6 +109,8 @@ export interface HeldGroup {
   readonly newestAt: number
   /** The newest of them. */
   readonly example: HeldPlace
+  /** null: they are not given up. */
+  readonly dismissal: HeldGivenUp | null
 }
 
 /** Where a held row came from. */
@@ -95,16 +132,20 @@ export interface HeldRecord extends HeldPlace {
   readonly version: string | null
   readonly heldAt: number
   readonly retriedAt: number | null
+  readonly dismissal: HeldGivenUp | null
   /** The record as JSON text; null where it was not asked for. */
   readonly raw: string | null
 }
 
 export interface HeldList {
-  /** The largest first. */
+  /** The largest first, those that were given up behind all others. */
   readonly groups: readonly HeldGroup[]
   /** Groups beyond those listed. */
   readonly moreGroups: number
+  /** All held rows, also those that were given up. */
   readonly total: number
+  /** Of these, the ones that were given up. */
+  readonly dismissed: number
   /** The newest rows, as many as were asked for. */
   readonly rows: readonly HeldRecord[]
 }

@@ -39,7 +39,10 @@ export async function tryWaiting(
 }
 
 async function streamsThatWait(streams: readonly Stream[], { destination }: WaitingDeps): Promise<readonly Stream[]> {
-  const counts = (await destination.heldCounts()).filter(({ waiting }) => waiting > 0)
+  // Also those that were given up: that silences the alarm, it keeps nobody out.
+  const counts = (await destination.heldCounts()).filter(
+    ({ waiting, dismissed }) => waiting + (dismissed?.waiting ?? 0) > 0,
+  )
   return streams.filter(({ source, name }) => counts.some((one) => one.source === source && one.stream === name))
 }
 

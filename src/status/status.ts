@@ -194,7 +194,8 @@ type HeldByStream = HeldNote & { readonly byStream: ReadonlyMap<string, HeldNote
 function heldOf(stream: Pick<StreamCounts, 'source' | 'stream'>, note: HeldByStream | null): StreamStatus['held'] {
   if (note === null) return null
   const found = note.byStream.get(nameOf(stream))
-  return { waiting: found?.waiting ?? 0, rejected: found?.rejected ?? 0, countedAt: note.countedAt }
+  const dismissed = found?.dismissed?.rows ?? 0
+  return { waiting: found?.waiting ?? 0, rejected: found?.rejected ?? 0, dismissed, countedAt: note.countedAt }
 }
 
 /** Streams that share a budget share its time, so they are asked about together. */

@@ -150,7 +150,13 @@ export interface StreamStatus {
   /** How fresh it is; null: nothing brings it round by itself, or it was not walked yet. */
   readonly freshness: Freshness | null
   /** What was held of it when that was counted last; null: it never was. */
-  readonly held: (Pick<HeldCount, 'waiting' | 'rejected'> & { readonly countedAt: number }) | null
+  readonly held:
+    | (Pick<HeldCount, 'waiting' | 'rejected'> & {
+        /** Rows beside those that were given up. */
+        readonly dismissed: number
+        readonly countedAt: number
+      })
+    | null
 }
 
 /** Up to when a stream's changes are in its table, and what is still to be asked for. */

@@ -26,7 +26,7 @@ export interface VerifyDeps {
 }
 
 /**
- * `equal`: the source's exact count is the table's. `discrepancy`: they differ after a second look. `unproven`: there is no count to be trusted, or work
+ * `equal`: the source's exact count is the table's, with what an operator gave up. `discrepancy`: they differ after a second look. `unproven`: there is no count to be trusted, or work
  * is still owed. `moved`: the table is what the last walk proved, and the source has changed since.
  */
 export type Verdict = 'equal' | 'discrepancy' | 'unproven' | 'moved'

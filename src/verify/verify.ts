@@ -22,7 +22,7 @@ import type { SelectedStream } from '../domain/selection.js'
 import type { Task } from '../domain/task.js'
 import { openFindings } from './findings.js'
 import { type DueSingles, dueSingles, explainDue, followedPartitions, withOpenTasks } from './followed.js'
-import { explainChanges, type Judgement, judge } from './judge.js'
+import { accountedFor, explainChanges, type Judgement, judge } from './judge.js'
 import type { PartitionVerdict, Verdict, VerifyDeps, VerifyReport, VerifyRequest } from './types.js'
 
 /** Longest wait for the budget before one question; then the rest is left out and said so. */
@@ -216,7 +216,7 @@ async function explain(
   if (stream.incremental === null || expected === null || actual.rows === null) return null
   const freshTo = await deps.destination.watermark(stream, singlePartitions(stream, partition))
   if (freshTo === null) return null
-  const isFewer = actual.rows < expected.value
+  const isFewer = accountedFor(actual) < expected.value
   const changedSince = freshTo - stream.incremental.overlapMs
   const asked = isFewer
     ? await deps.client.count({ ...questionOf({ selected, partition, request, budget }), changedSince })
@@ -225,6 +225,7 @@ async function explain(
     stream,
     expected: expected.value,
     stored: actual.rows,
+    givenUp: actual.dismissed?.met ?? 0,
     changed: asked?.count?.value ?? null,
     freshTo,
   })

@@ -47,7 +47,17 @@ describe('a held row', () => {
       columns: [column('id', 'bigint'), column('n', 'bigint', { path: ['m'], isRequired: true })],
     }
     expect(await retry(destination, mended)).toEqual({
-      ...{ tried: 3, created: 1, updated: 1, unchanged: 0, duplicates: 0, held: 1, waiting: 0 },
+      ...{
+        tried: 3,
+        created: 1,
+        updated: 1,
+        unchanged: 0,
+        duplicates: 0,
+        held: 1,
+        waiting: 0,
+        dismissed: 0,
+        revived: 0,
+      },
     })
     expect(await tableOf(narrow)).toEqual([
       { id: '1', n: '7' },

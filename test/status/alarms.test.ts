@@ -148,6 +148,22 @@ describe('status', () => {
     expect(draw(await look())).toMatch(/^ALL IS WELL[^]*of the rows held, none is set aside any more/)
   })
 
+  test('calls it all well where all that is set aside was given up, and says how many rows that are', async () => {
+    const last = await fillQueue(queue, { ...none, done: 4 }, { clock })
+    await queue.endRun(last, { exitCode: 0, reason: 'nothing due' })
+    const note = { source: 'sample', stream: 'pages', waiting: 0, rejected: 0, dismissed: { rows: 3, waiting: 1 } }
+    await queue.noteHeld([note])
+    const report = await look()
+    expect(report.streams[0]?.held).toMatchObject({ waiting: 0, rejected: 0, dismissed: 3 })
+    expect(draw(report)).toMatch(/^ALL IS WELL[^]*3 rows are set aside and given up: "backfill status --held"/)
+    expect(draw(report)).not.toContain('none is set aside any more')
+    await queue.noteHeld([{ ...note, waiting: 1, rejected: 1 }])
+    expect(draw(await look())).toMatch(/^ROWS SET ASIDE[^]*1 row is set aside with a reason/)
+    expect(draw(await look()).replaceAll(/\s+/g, ' ')).toContain(
+      '2 rows are set aside now, 1 of them until their parent comes (3 more given up), of 8 that were held in all walks',
+    )
+  })
+
   test('says of tasks that no definition names that nobody claims them, instead of waiting for cron', async () => {
     await walk('oakland', 'proven')
     await enqueue('oakland', false, 'gone')

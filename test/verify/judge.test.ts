@@ -70,6 +70,84 @@ describe('judge', () => {
       'discrepancy',
       /the one missing is held with a reason/,
     ],
+    [
+      'a missing row that was given up',
+      { actual: actual(99, { held: 1, dismissed: { rows: 1, met: 1 } }) },
+      'equal',
+      /^the source has 100 rows: 99 in the table, 1 given up by hand$/,
+    ],
+    [
+      'two missing, of which one was given up',
+      { actual: actual(98, { held: 1, dismissed: { rows: 1, met: 1 } }) },
+      'discrepancy',
+      /the table 98, and 1 is given up: 1 missing; run "backfill seed/,
+    ],
+    [
+      'a row given up and another one held',
+      { actual: actual(98, { held: 2, dismissed: { rows: 1, met: 1 } }) },
+      'discrepancy',
+      /and 1 is given up: the one missing is held with a reason/,
+    ],
+    [
+      'a row given up that the last walk did not bring any more',
+      { actual: actual(99, { held: 1, dismissed: { rows: 1, met: 0 } }) },
+      'discrepancy',
+      /1 missing; run .* \(1 row given up explains none of it: the last walk did not bring it any more\)$/,
+    ],
+    [
+      'a row missing, beside a change of another that was given up',
+      { actual: actual(99, { held: 1, dismissed: { rows: 1, met: 0, inTable: 1 } }) },
+      'discrepancy',
+      /the table 99: 1 missing; run "backfill seed[^(]*$/,
+    ],
+    [
+      'a source that moved, beside a change that was given up',
+      { expected: exactly(103), actual: actual(100, { held: 1, dismissed: { rows: 1, met: 0, inTable: 1 } }) },
+      'moved',
+      /with 100 rows; the source has 103 now/,
+    ],
+    [
+      'more given up than the source lacks',
+      { actual: actual(99, { held: 2, dismissed: { rows: 2, met: 2 } }) },
+      'discrepancy',
+      /and 2 are given up: 1 more than the source; what was given up may be gone there, which a walk tells: run/,
+    ],
+    [
+      'a source that moved, beside a row that was given up',
+      { expected: exactly(103), actual: actual(99, { held: 1, dismissed: { rows: 1, met: 1 } }) },
+      'moved',
+      /with 100 rows \(1 of them given up\); the source has 103 now/,
+    ],
+    [
+      'a source that moved, beside a row given up that it no longer has',
+      { expected: exactly(103), actual: actual(100, { held: 1, dismissed: { rows: 1, met: 0 } }) },
+      'moved',
+      /with 100 rows; the source has 103 now/,
+    ],
+    [
+      'no count, and a row that was given up',
+      { expected: null, actual: actual(99, { held: 1, dismissed: { rows: 1, met: 1 } }) },
+      'unproven',
+      /the table has 99 rows, and 1 is given up$/,
+    ],
+    [
+      'no count, and an emptied table beside a row given up that is gone',
+      { selected: whole, expected: null, actual: actual(0, { held: 1, dismissed: { rows: 1, met: 0 } }) },
+      'discrepancy',
+      /the table has none of them/,
+    ],
+    [
+      'a count that says at least, and a row that was given up',
+      { expected: { value: 100, trust: 'at least' }, actual: actual(99, { held: 1, dismissed: { rows: 1, met: 1 } }) },
+      'unproven',
+      /"at least 100"; the table has 99 rows, and 1 is given up$/,
+    ],
+    [
+      'fewer than such a count all the same',
+      { expected: { value: 100, trust: 'at least' }, actual: actual(98, { held: 1, dismissed: { rows: 1, met: 1 } }) },
+      'discrepancy',
+      /at least 100 rows, the table 98, and 1 is given up: run/,
+    ],
     ['rows beyond the source', { actual: actual(101) }, 'discrepancy', /1 more than the source/],
     [
       'a source that moved after a proven walk',
@@ -220,6 +298,13 @@ describe('explainChanges', () => {
     expect(of({})?.sentence).toMatch(/10 rows changed .* may be/)
     expect(of({ changed: 9 })).toBeNull()
     expect(of({ changed: null })).toBeNull()
+  })
+  it('takes what was given up for no row that is missing', () => {
+    expect(of({ givenUp: 1, changed: 9 })?.sentence).toMatch(/the table 90, and 1 is given up; 9 rows changed/)
+    expect(of({ givenUp: 1, changed: 8 })).toBeNull()
+    const more = of({ stored: 99, givenUp: 2 })
+    expect(more?.verdict).toBe('moved')
+    expect(more?.sentence).toMatch(/^1 more/)
   })
   it('calls rows too many moved only where a walk will take them away', () => {
     expect(of({ stored: 101 })).toMatchObject({ verdict: 'moved' })

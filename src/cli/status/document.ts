@@ -90,7 +90,12 @@ function streamDocument(status: StreamStatus): unknown {
     held:
       status.held === null
         ? null
-        : { waiting: status.held.waiting, rejected: status.held.rejected, counted_at: utc(status.held.countedAt) },
+        : {
+            waiting: status.held.waiting,
+            rejected: status.held.rejected,
+            dismissed: status.held.dismissed,
+            counted_at: utc(status.held.countedAt),
+          },
   }
 }
 

@@ -1,5 +1,5 @@
 /** `status --held --json`: the contract. Keys are snake_case and stable. Raw text of records is in it only where it was asked for. Pure. */
-import type { HeldGroup, HeldList, HeldPlace, HeldRecord } from '../../domain/held.js'
+import type { HeldGivenUp, HeldGroup, HeldList, HeldPlace, HeldRecord } from '../../domain/held.js'
 import { utc } from '../zone.js'
 
 type NumberOf = (taskId: string) => number | null
@@ -8,6 +8,7 @@ export function heldDocument(list: HeldList, at: number, numberOf: NumberOf): un
   return {
     at: utc(at),
     total: list.total,
+    dismissed: list.dismissed,
     groups: list.groups.map((group) => groupDocument(group, numberOf)),
     more_groups: list.moreGroups,
     rows: list.rows.map((row) => recordDocument(row, numberOf)),
@@ -24,6 +25,7 @@ export function groupDocument(group: HeldGroup, numberOf: NumberOf): unknown {
     count: group.count,
     oldest_at: utc(group.oldestAt),
     newest_at: utc(group.newestAt),
+    ...dismissalFields(group.dismissal),
     example: placeDocument(group.example, numberOf),
   }
 }
@@ -38,8 +40,14 @@ function recordDocument(row: HeldRecord, numberOf: NumberOf): unknown {
     reason: row.reason,
     held_at: utc(row.heldAt),
     retried_at: utc(row.retriedAt),
+    ...dismissalFields(row.dismissal),
     raw: row.raw,
   }
+}
+
+/** Both null where the row is not given up. */
+function dismissalFields(dismissal: HeldGivenUp | null) {
+  return { dismissed_at: utc(dismissal?.at ?? null), dismissal_note: dismissal?.note ?? null }
 }
 
 function placeDocument({ partition, taskId, page, position, key }: HeldPlace, numberOf: NumberOf) {

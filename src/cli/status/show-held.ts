@@ -11,7 +11,7 @@ import { withOpened } from '../opened.js'
 import { say, sayJson } from '../say.js'
 import type { Stop } from '../signals.js'
 import { heldDocument } from './held-document.js'
-import { heldHints, heldLines, heldSentence } from './held-view.js'
+import { heldHints, heldLines, heldSentence, isForSomebody } from './held-view.js'
 
 export interface HeldFlags {
   readonly json: boolean | undefined
@@ -44,8 +44,7 @@ export async function showHeld(asked: Asked<HeldFlags>, stop: Stop): Promise<num
       const lines = heldLines(list, { ink: inkFor(process.stdout), columns, now, numberOf })
       say([heldSentence(list), ...heldHints(list, columns), ...(lines.length === 0 ? [] : ['', ...lines])].join('\n'))
     }
-    const isForSomebody = list.groups.some(({ code }) => code !== 'parent_missing')
-    return flags.check && isForSomebody ? exitCodes.attention : exitCodes.done
+    return flags.check && list.groups.some(isForSomebody) ? exitCodes.attention : exitCodes.done
   })
 }
 

@@ -75,7 +75,7 @@ function rowFacts({ counts, held: heldNow }: StreamStatus): readonly string[] {
   ]
   const lines = received === 0 ? [] : [`${whole(`${count(received)} rows read:`)} ${parts.map(whole).join(', ')}`]
   const unproven = counts.unproven > 0 ? [`${count(counts.unproven)} done without a count to prove it`] : []
-  const isOver = held > 0 && heldNow !== null && heldNow.waiting + heldNow.rejected === 0
+  const isOver = held > 0 && heldNow !== null && heldNow.waiting + heldNow.rejected + heldNow.dismissed === 0
   return [...lines, ...(isOver ? ['of the rows held, none is set aside any more'] : []), ...unproven]
 }
 
@@ -88,14 +88,20 @@ function needing({ counts, held: heldNow }: StreamStatus): readonly string[] {
 }
 
 /** `held` above counts each time that a row was set aside, in all walks; this one, the rows that still are. */
-function heldText({ waiting, rejected }: NonNullable<StreamStatus['held']>, ever: number): readonly string[] {
+function heldText(
+  { waiting, rejected, dismissed }: NonNullable<StreamStatus['held']>,
+  ever: number,
+): readonly string[] {
   const rows = waiting + rejected
+  if (rows === 0 && dismissed > 0)
+    return [`${plural(dismissed, 'row is', 'rows are')} set aside and given up: "backfill status --held"`]
   if (rows === 0) return []
   const parent = rows === 1 ? 'its parent comes' : 'their parent comes'
   const wait =
     waiting === 0 ? '' : waiting === rows ? ` until ${parent}` : `, ${count(waiting)} of them until ${parent}`
   const all = ever > rows ? `, of ${count(ever)} that were held in all walks` : ''
-  return [`${plural(rows, 'row is', 'rows are')} set aside now${wait}${all}: "backfill status --held"`]
+  const given = dismissed === 0 ? '' : ` (${count(dismissed)} more given up)`
+  return [`${plural(rows, 'row is', 'rows are')} set aside now${wait}${given}${all}: "backfill status --held"`]
 }
 
 /** `████████░░░░░░░░`: full only when all is done, empty only when nothing is. */

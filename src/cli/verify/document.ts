@@ -22,7 +22,7 @@ function partitionDocument(one: PartitionVerdict): unknown {
     verdict: one.verdict,
     message: one.sentence,
     expected: one.expected === null ? null : { count: one.expected.value, trust: one.expected.trust.replace(' ', '_') },
-    actual: { rows: one.actual.rows, held: one.actual.held },
+    actual: { rows: one.actual.rows, held: one.actual.held, dismissed: one.actual.dismissed?.met ?? 0 },
     last_walk:
       lastWalk === null
         ? null

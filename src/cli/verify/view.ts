@@ -66,19 +66,26 @@ function expectedText({ expected }: PartitionVerdict): string {
 }
 
 function sentenceLines(one: PartitionVerdict | undefined, look: VerifyLook): readonly string[] {
-  if (one === undefined || one.verdict === 'equal') return []
+  if (one === undefined || (one.verdict === 'equal' && givenUpIn(one) === 0)) return []
   return wrap(localTimes(clean(one.sentence), look.now), look.columns - 4).map((line) => look.ink.dim(`    ${line}`))
+}
+
+/** Rows without which the counts would differ. */
+function givenUpIn({ verdict, expected, actual }: PartitionVerdict): number {
+  return verdict === 'equal' ? (expected?.value ?? 0) - (actual.rows ?? 0) : 0
 }
 
 function summary(report: VerifyReport, { ink, now }: VerifyLook): readonly string[] {
   const { equal, discrepancy, unproven, moved } = report.byVerdict
   const all = report.partitions.length
+  const given = report.partitions.reduce((sum, one) => sum + givenUpIn(one), 0)
+  const but = given === 0 ? '' : `, ${plural(given, 'row')} given up`
   const head =
     all > 0 && equal === all && report.notAsked === 0
-      ? ink.green(`${plural(all, 'partition is', 'partitions are')} equal to the source`)
+      ? ink.green(`${plural(all, 'partition is', 'partitions are')} equal to the source${but}`)
       : all === 0 && report.notAsked === 0
         ? 'nothing was compared: these streams have no partition yet'
-        : `${plural(all, 'partition')}: ${count(equal)} equal, ${count(discrepancy)} with a discrepancy, ${count(moved)} moved, ${count(unproven)} unproven`
+        : `${plural(all, 'partition')}: ${count(equal)} equal, ${count(discrepancy)} with a discrepancy, ${count(moved)} moved, ${count(unproven)} unproven${but}`
   const missing =
     report.notAsked === 0
       ? []

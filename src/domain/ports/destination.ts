@@ -1,6 +1,6 @@
 /** The destination as the use cases see it: claims, batches, flushes, the ends of walks, what is there. Postgres today. */
 import type { FollowDestination, Mark } from '../follow.js'
-import type { HeldCount, HeldRetried, HeldSelection } from '../held.js'
+import type { HeldCount, HeldDismissal, HeldDismissed, HeldRetried, HeldSelection } from '../held.js'
 import type { Json } from '../json.js'
 import type { SplitPage } from '../page-task.js'
 import type { Partition } from '../partition.js'
@@ -153,6 +153,12 @@ export interface PartitionActual {
   /** Rows in the table; null where no column holds the partition. */
   readonly rows: number | null
   readonly held: number
+  /**
+   * Of the held rows, those that an operator gave up; and of these, the ones that the last finished walk of everything brought, or a later one: what that walk did
+   * not bring is no longer at the source, and accounts for nothing. `inTable` of those are not among them: the table has their key already, in another form. Absent:
+   * none.
+   */
+  readonly dismissed?: { readonly rows: number; readonly met: number; readonly inTable?: number }
   /** Rows held of requests that asked for some of its values and for others: whose they are is not known. Absent: none. */
   readonly heldBeside?: number
   readonly lastWalk: {
@@ -213,6 +219,8 @@ export interface Destination extends FollowDestination {
   restore(query: PrunedQuery): Promise<readonly number[]>
   /** Puts held rows of a table through today's mapping again, a transaction every few hundred. Ends early, between two of them, by the signal. */
   retryHeld(table: StreamTable, selection: HeldSelection, signal: AbortSignal): Promise<HeldRetried>
+  /** Gives held rows up, all or none: they stay, and are no alarm any more. Answers the streams that had a selected row. */
+  dismissHeld(dismissal: HeldDismissal): Promise<readonly HeldDismissed[]>
   /** What is held now, of every stream that has any. */
   heldCounts(): Promise<readonly HeldCount[]>
   /** What the table and the ledger say about a partition. */
