@@ -7,9 +7,10 @@ import { type Connection, commit } from './connections.js'
 import { quoteLiteral } from './identifiers.js'
 import { followSchema } from './schema-follow.js'
 import { heldSchema } from './schema-held.js'
+import { placeSchema } from './schema-place.js'
 
 /** Version of the schema that this code reads and writes. */
-export const schemaVersion = 4
+export const schemaVersion = 5
 
 type Comments = Readonly<Record<string, string>>
 
@@ -216,7 +217,7 @@ alter table backfill.ledger add walk_since timestamptz, add proven_since timesta
 ${commentsOf('seen', seen)}${commentsOf('pruned', pruned)}${commentsOf('ledger', ledgerPruning)}`
 
 /** Append only: a released entry never changes. */
-const migrations: readonly string[] = [first, second, heldSchema, followSchema]
+const migrations: readonly string[] = [first, second, heldSchema, followSchema, placeSchema]
 
 function commentsOf(table: string, comments: Comments): string {
   return Object.entries(comments)
