@@ -34,6 +34,7 @@ import { type Attempt, classify } from './classify.js'
 import { type Connection, Connections, type Deadlines, defaultDeadlines } from './connections.js'
 import type { HeldMark } from './flush.js'
 import { readDue, readWatermark } from './follow.js'
+import { readGone } from './gone-rows.js'
 import { readHeldCounts } from './held-list.js'
 import { retryHeldRows } from './held-retry.js'
 import { quoteTable, tableLabel } from './identifiers.js'
@@ -257,6 +258,12 @@ class PostgresDestination implements Destination {
   async strangers(dimension: RowDimension, values: readonly string[], limit: number) {
     return await this.#run(readingRows(dimension), (connection) =>
       inUtc(connection, () => readStrangers(connection, dimension, { values, limit })),
+    )
+  }
+
+  async gone(source: string, dimension: RowDimension, values: readonly string[]) {
+    return await this.#run(readingRows(dimension), (connection) =>
+      inUtc(connection, () => readGone(connection, source, { dimension, values })),
     )
   }
 
