@@ -104,6 +104,8 @@ export interface Missing {
   readonly recent: number
   /** The scope is one of very many small ones, and each row is asked about before it goes: an empty one is nothing special. */
   readonly isSmallPart: boolean
+  /** The scope is what many walks together answer for, of which this one is the last: that it was empty says nothing of the others. */
+  readonly isShared: boolean
   readonly missing: number
   /** Of the missing ones: those that a walk before, or a request of their own, did not find either. */
   readonly confirmed: number
