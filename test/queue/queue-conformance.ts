@@ -44,7 +44,7 @@ export function dead(lease: Lease): Outcome {
   return { kind: 'dead', lease, progress: progressOf(0), attempts: 3, workedMs: 100, ...failure }
 }
 
-export function cancelled(lease: Lease): Outcome {
+function cancelled(lease: Lease): Outcome {
   return { ...dead(lease), kind: 'cancelled' } as Outcome
 }
 export function released(lease: Lease): Outcome {
