@@ -6,7 +6,7 @@ import { directoryIn } from '../src/cli/workspace-command.js'
 export default class Init extends BackfillCommand {
   static override summary = 'make a workspace: backfill.yaml, .env, sources/, queue.db'
   static override description =
-    'overwrites nothing. without --database the workspace has a Postgres of its own, embedded.\nwith --adopt it makes nothing: it binds the queue of this workspace to its database, where another queue was bound to it before.'
+    'overwrites nothing. without --database the workspace has a Postgres of its own, embedded.\nwith --adopt it makes nothing: it binds the queue of this workspace to its database, where another queue was bound to it before; of a copied workspace, the one where it is run goes on.'
   static override examples = [
     '<%= config.bin %> <%= command.id %> --workspace /srv/acme',
     "<%= config.bin %> <%= command.id %> --database '$DATABASE_URL'",
@@ -25,7 +25,7 @@ export default class Init extends BackfillCommand {
       multipleNonGreedy: true,
     }),
     adopt: Flags.boolean({
-      summary: 'bind the database to this queue, although another queue was bound to it',
+      summary: 'bind the database to this queue, although another queue, or a copy of this one, was bound to it',
       exclusive: ['source'],
     }),
   }

@@ -5,31 +5,51 @@ import { ConfigError, TemporaryFailure } from '../domain/errors.js'
 import type { Workspace } from '../domain/workspace-model.js'
 import type { QueueMode } from '../queue/open-file.js'
 import type { OpenQueue } from '../queue/queue.js'
+import { withOpened } from './opened.js'
 
 export type { OpenQueue }
 
 /**
  * `create` makes it where it is missing (seed, init); `write` does not (verify, retry); `read` writes nothing (status). `hold` and `create-hold` are `write` and
- * `create` for who holds the workspace's lock already.
+ * `create` for who holds the workspace's lock already; `adopt` is `create` for who makes it the queue from now on, wherever it was used before.
  */
-export type WorkspaceQueueMode = QueueMode | 'hold' | 'create-hold'
+export type WorkspaceQueueMode = QueueMode | 'hold' | 'create-hold' | 'adopt'
 
-type QueuePlace = Pick<Workspace, 'queueFile' | 'timezone' | 'stateDirectory'>
+/** `init` opens one before there is a workspace. */
+type QueuePlace = Workspace | Pick<Workspace, 'queueFile' | 'timezone' | 'stateDirectory'>
+
+interface Opening {
+  readonly mode: QueueMode
+  readonly migrate?: boolean
+  readonly ignorePlace?: boolean
+}
+
+const openings: Readonly<Record<WorkspaceQueueMode, Opening>> = {
+  read: { mode: 'read' },
+  write: { mode: 'write' },
+  create: { mode: 'create' },
+  hold: { mode: 'write', migrate: true },
+  'create-hold': { mode: 'create', migrate: true },
+  adopt: { mode: 'create', ignorePlace: true },
+}
 
 /** The queue, brought to this version where an older one made it. @throws what `openQueue` does; TemporaryFailure `queue_older` where an older worker is at it. */
 export async function openWorkspaceQueue(workspace: QueuePlace, mode: WorkspaceQueueMode): Promise<OpenQueue> {
-  if (mode === 'hold' || mode === 'create-hold') return openFile(workspace, mode === 'hold' ? 'write' : 'create', true)
+  const opening = openings[mode]
   try {
-    return await openFile(workspace, mode, false)
+    return await openFile(workspace, opening)
   } catch (error) {
     if (!(error instanceof ConfigError && error.code === 'queue_older')) throw error
-    await bringUpToDate(workspace, error)
-    return openFile(workspace, mode, false)
+    await bringUpToDate(workspace, { opening, older: error })
+    return openFile(workspace, opening)
   }
 }
 
 /** Only nobody at work makes it safe to change the tables. */
-async function bringUpToDate(workspace: QueuePlace, older: ConfigError): Promise<void> {
+async function bringUpToDate(
+  workspace: QueuePlace,
+  { opening, older }: { readonly opening: Opening; readonly older: ConfigError },
+): Promise<void> {
   const { createWorkspaceLock } = await import('../lock/workspace-lock.js')
   const lock = createWorkspaceLock({ directory: workspace.stateDirectory, clock: systemClock })
   const held = await lock.acquire('migration')
@@ -41,15 +61,26 @@ async function bringUpToDate(workspace: QueuePlace, older: ConfigError): Promise
     })
   }
   try {
-    const queue = await openFile(workspace, 'write', true)
+    const queue = await openFile(workspace, { ...opening, migrate: true })
     queue.close()
   } finally {
     await held.release()
   }
 }
 
-async function openFile(workspace: QueuePlace, mode: QueueMode, migrate: boolean): Promise<OpenQueue> {
+async function openFile(workspace: QueuePlace, opening: Opening): Promise<OpenQueue> {
   const { openQueue } = await import('../queue/queue.js')
   const { queueFile, timezone } = workspace
-  return openQueue({ file: queueFile, mode, migrate, clock: systemClock, timezone })
+  const queue = openQueue({ file: queueFile, ...opening, clock: systemClock, timezone })
+  if (queue.movedFrom !== null && 'directory' in workspace) await logMove(workspace, queue.movedFrom)
+  return queue
+}
+
+/** Whichever command is the first at the new place. */
+async function logMove(workspace: Workspace, from: string): Promise<void> {
+  const { openWorkspaceLog } = await import('./compose.js')
+  await withOpened(async (opened) => {
+    const { log } = openWorkspaceLog(workspace, opened, {})
+    log('warn', 'workspace moved', { from, to: workspace.queueFile })
+  })
 }

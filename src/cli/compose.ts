@@ -3,6 +3,7 @@
  * behind which port; each is imported when it is opened, so that a command pays only for what it uses.
  */
 import { statSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from '../clock/system-clock.js'
 import { ConfigError } from '../domain/errors.js'
@@ -79,8 +80,8 @@ export interface DestinationNeeds {
   readonly log: Log
   /** Ends every wait for the database at once: not the signal after which a flush still ends in peace. */
   readonly signal: AbortSignal
-  /** Takes a database over that another queue was bound to: `init --adopt` only. */
-  readonly adopt?: boolean
+  /** The id that the queue is about to get, to take a database over that another queue was bound to: `init --adopt` only. */
+  readonly adopt?: string
 }
 
 /** More would only wait for one another: a flush takes milliseconds, and two cores of the server. */
@@ -89,7 +90,7 @@ const mostConnections = 8
 /**
  * The database of the workspace, bound to its queue and the queue to it. An embedded server is started where none runs, and left at the end of the command. The
  * caller closes the destination.
- * @throws ConfigError `no_database`, `wrong_database`, `second_workspace`; DestinationUnavailable
+ * @throws ConfigError `no_database`, `wrong_database`, `second_workspace`, `copied_queue`; DestinationUnavailable
  */
 export async function openDestination(
   workspace: Workspace,
@@ -98,7 +99,11 @@ export async function openDestination(
   const destination = await connectUnbound(workspace, needs)
   try {
     await needs.queue.bindDatabase(destination.databaseId)
-    await destination.bindQueue(needs.queue.id, { workspace: workspace.directory, adopt: needs.adopt === true })
+    await destination.bindQueue(needs.adopt ?? needs.queue.id, {
+      workspace: workspace.directory,
+      adopt: needs.adopt !== undefined,
+      origin: { machine: hostname(), knowsRun: (run) => needs.queue.knowsRun(run) },
+    })
     return destination
   } catch (error) {
     await destination.close()

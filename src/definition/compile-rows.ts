@@ -119,10 +119,25 @@ export function compileMatch(
 export function checkMany(
   scope: SourceScope,
   spot: Spot,
-  { fanOut, match }: { readonly fanOut: FanOut | null; readonly match: Readonly<Record<string, string>> },
+  {
+    fanOut,
+    match,
+    columns,
+  }: {
+    readonly fanOut: FanOut | null
+    readonly match: Readonly<Record<string, string>>
+    readonly columns: readonly Column[] | null
+  },
 ): void {
   const dimension = manyOf({ fanOut })?.dimension
-  if (dimension === undefined || Object.hasOwn(match, dimension)) return
+  if (dimension === undefined) return
+  for (const { name } of columns?.filter((column) => column.dimension === dimension) ?? []) {
+    refuse(scope.mistakes, spotAt(spot, 'columns', name, 'dimension'), {
+      expected: `a column that is read from each row, because many values of "${dimension}" share a request`,
+      found: `dimension: ${dimension}`,
+    })
+  }
+  if (Object.hasOwn(match, dimension)) return
   refuse(scope.mistakes, spotAt(spot, 'match'), {
     expected: `the column that holds "${dimension}" in each row, because many share a request`,
     found: 'nothing',

@@ -69,7 +69,7 @@ export function compileStream(
   const columns = compileColumns(scope, spot, draft)
   const fanOut = compileFanOut(scope, spot, draft)
   const match = compileMatch(scope, spot, { draft, columns: columns.columns })
-  checkMany(scope, spot, { fanOut, match })
+  checkMany(scope, spot, { fanOut, match, columns: columns.columns })
   const counts = compileCounts(scope, spotAt(spot, 'count'), { drafts: draft.count, pagination })
   const prune = compilePrune(scope, spotAt(spot, 'prune'), { draft: draft.prune, key: columns.key })
   const used = [

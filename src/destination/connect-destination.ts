@@ -10,6 +10,7 @@ import { type Partition, partitionLabel } from '../domain/partition.js'
 import type {
   Advance,
   Batch,
+  Binding,
   Checkpoint,
   Clock,
   Destination,
@@ -33,11 +34,12 @@ import { type Attempt, classify } from './classify.js'
 import { type Connection, Connections, type Deadlines, defaultDeadlines } from './connections.js'
 import type { HeldMark } from './flush.js'
 import { readDue, readWatermark } from './follow.js'
+import { readGone } from './gone-rows.js'
 import { dismissHeldRows } from './held-dismiss.js'
 import { readHeldCounts } from './held-list.js'
 import { retryHeldRows } from './held-retry.js'
 import { quoteTable, tableLabel } from './identifiers.js'
-import { bindIdentity, readIdentity, writeLastRun } from './identity.js'
+import { bindIdentity, placeName, readIdentity, writeLastRun } from './identity.js'
 import type { Layout } from './layout.js'
 import { openLedger } from './ledger.js'
 import { createLedgerReader } from './ledger-tasks.js'
@@ -118,6 +120,8 @@ class PostgresDestination implements Destination {
   /** Streams that may have held rows; of the others, which a claim found without any, a flush need not look. */
   readonly #withHeld = new Set<string>()
   readonly #deadRows = new Map<string, number>()
+  /** Of who fills the database, once it is bound. */
+  #place: string | null = null
 
   constructor(parts: Parts) {
     this.#parts = parts
@@ -125,10 +129,12 @@ class PostgresDestination implements Destination {
     this.ledger = createLedgerReader((doing, work) => this.#run({ doing, phase: 'work' }, work))
   }
 
-  async bindQueue(queueId: string, options: { readonly workspace: string; readonly adopt: boolean }): Promise<void> {
+  async bindQueue(queueId: string, binding: Binding): Promise<void> {
     await this.#run({ doing: 'bind the database to its queue', phase: 'setup' }, (connection) =>
-      bindIdentity(connection, queueId, options),
+      bindIdentity(connection, queueId, binding),
     )
+    const { workspace, origin } = binding
+    this.#place = origin === undefined ? null : placeName(origin.machine, workspace)
   }
 
   async lastRunId(): Promise<string | null> {
@@ -137,7 +143,9 @@ class PostgresDestination implements Destination {
   }
 
   async setLastRunId(runId: string): Promise<void> {
-    await this.#run({ doing: 'write the last run', phase: 'work' }, (connection) => writeLastRun(connection, runId))
+    await this.#run({ doing: 'write the last run', phase: 'work' }, (connection) =>
+      writeLastRun(connection, runId, this.#place),
+    )
   }
 
   async openTable(stream: Stream): Promise<StreamTable> {
@@ -251,6 +259,12 @@ class PostgresDestination implements Destination {
   async strangers(dimension: RowDimension, values: readonly string[], limit: number) {
     return await this.#run(readingRows(dimension), (connection) =>
       inUtc(connection, () => readStrangers(connection, dimension, { values, limit })),
+    )
+  }
+
+  async gone(source: string, dimension: RowDimension, values: readonly string[]) {
+    return await this.#run(readingRows(dimension), (connection) =>
+      inUtc(connection, () => readGone(connection, source, { dimension, values })),
     )
   }
 

@@ -4,6 +4,7 @@
  */
 import type { Column, ColumnType, Stream } from '../domain/source-model.js'
 import type { CatalogColumn, CatalogTable } from './catalog.js'
+import { isMany } from './partition-sql.js'
 
 /** One column that a stream fills, before it is compiled. */
 export interface MappedColumn {
@@ -72,9 +73,14 @@ function isFilledByName(stream: Stream, column: CatalogColumn): boolean {
 }
 
 function byName(stream: Stream, name: string, declared: ColumnType | null): MappedColumn {
-  const isDimension = stream.dimensions.includes(name)
-  const origin = isDimension ? { path: null, dimension: name, parsesJson: false } : fromPath([name])
+  // Of many values that share a request the partition names all: which is the row's own, the row says.
+  const isDimension = stream.dimensions.includes(name) && !isMany(stream, name)
+  const origin = isDimension ? { path: null, dimension: name, parsesJson: false } : fromPath([ownColumn(stream, name)])
   return { name, origin, declared, isRequired: stream.key.includes(name) }
+}
+
+function ownColumn(stream: Stream, name: string): string {
+  return isMany(stream, name) ? (stream.match[name] ?? name) : name
 }
 
 function fromPath(path: readonly string[]): Pick<Column, 'path' | 'dimension' | 'parsesJson'> {

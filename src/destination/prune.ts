@@ -70,6 +70,7 @@ export async function readMissing(connection: Connection, search: Search): Promi
     return {
       ...whole,
       isSmallPart,
+      isShared: scopeColumns(search.layout) === null,
       missing: missing ?? 0,
       confirmed: confirmed ?? 0,
       agreed,
@@ -80,7 +81,7 @@ export async function readMissing(connection: Connection, search: Search): Promi
   })
 }
 
-const nothingMissing = { rows: 0, recent: 0, isSmallPart: false, missing: 0, confirmed: 0 }
+const nothingMissing = { rows: 0, recent: 0, isSmallPart: false, isShared: false, missing: 0, confirmed: 0 }
 
 /** A stream that fans out over the rows of another: its walks are small, and a share of their rows is soon a row. */
 function isPartOfMany(layout: Layout): boolean {

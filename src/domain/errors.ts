@@ -55,6 +55,13 @@ export class DestinationUnavailable extends TransientError {}
 /** Rows of a flush lack their parent, and their stream refuses to promote it without them: nothing was promoted, the task is tried again later. */
 export class ParentMissing extends TransientError {}
 
+/** The rows of another stream that a task is made for were deleted because the source no longer has them: nothing is left to ask for. */
+export class PartitionGone extends BackfillError {
+  constructor(message: string, options: ErrorDetails = {}) {
+    super('parent_gone', message, options)
+  }
+}
+
 /** queue.db is busy or its disk is full: nothing was written. Exit 75. */
 export class QueueUnavailable extends TransientError {}
 

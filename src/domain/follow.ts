@@ -65,6 +65,11 @@ export interface FollowDestination {
     values: readonly string[],
     limit: number,
   ): Promise<{ readonly strangers: readonly string[]; readonly known: readonly string[]; readonly rows: number }>
+  /**
+   * Those values whose rows a proven walk deleted (`backfill.pruned`), and that have not come again since: not in the table, whatever the dimension leaves out of it,
+   * nor set aside. What was deleted otherwise, or never there, is none of them.
+   */
+  gone(source: string, dimension: RowDimension, values: readonly string[]): Promise<readonly string[]>
   /** All values of a dimension, ascending. */
   values(dimension: RowDimension): Promise<readonly string[]>
 }

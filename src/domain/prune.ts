@@ -10,6 +10,9 @@ export function mayPrune({ disposition }: Pick<Stream, 'disposition'>): boolean 
   return disposition === 'mirror' || disposition === 'replace'
 }
 
+/** What a task dies of that asks an operator whether rows may go. */
+export const pruneCodes: ReadonlySet<string> = new Set(['prune_empty', 'prune_too_many'])
+
 /** What the walk of one partition may delete from, and which partitions must agree. `today`: `YYYY-MM-DD` in the workspace's zone. */
 export function pruneScope(
   { source, stream }: { readonly source: Source; readonly stream: Stream },

@@ -118,4 +118,6 @@ export type Outcome = {
   /** Given back unspent. */
   | { readonly kind: 'released' }
   | { readonly kind: 'dead'; readonly code: string; readonly message: string; readonly hint: string | null }
+  /** There is nothing left to do, by proof. */
+  | { readonly kind: 'cancelled'; readonly code: string; readonly message: string; readonly hint: string | null }
 )

@@ -1,9 +1,9 @@
-/** Owns the few facts about the queue as a whole: its id, the database it belongs to, the last run that wrote rows. */
+/** Owns the few facts about the queue as a whole: its id, where it was used last, the database it belongs to, the last run that wrote rows. */
 import { randomUUID } from 'node:crypto'
 import { ConfigError } from '../domain/errors.js'
 import type { Store } from './store.js'
 
-type MetaName = 'queue_id' | 'database_id' | 'last_run_id' | 'stores_compared_at' | 'held'
+type MetaName = 'queue_id' | 'place' | 'database_id' | 'last_run_id' | 'stores_compared_at' | 'held'
 
 const metaGet = `select value from meta where name = ?`
 const metaSet = `insert into meta (name, value) values (?, ?) on conflict (name) do update set value = excluded.value where value <> excluded.value`

@@ -170,7 +170,7 @@ function openReader(file: string): Database.Database {
  * A reader who may not write to the folder cannot make the -shm file that a WAL database needs. Where no -wal exists nobody is at work and the
  * file is whole: it is read into memory, its header's two journal bytes set to "no WAL".
  */
-function openReadOnly(file: string): Database.Database {
+export function openReadOnly(file: string): Database.Database {
   let db: Database.Database | null = null
   try {
     db = new Database(file, { readonly: true, timeout: busyTimeoutMs })

@@ -21,6 +21,7 @@ import { readHeldNote, writeHeldNote } from './held-note.js'
 import { bindDatabase, queueId, readMeta, writeMeta } from './meta.js'
 import { createNames } from './names.js'
 import { openQueueFile, type QueueFile } from './open-file.js'
+import { keepPlace, takePlace } from './place.js'
 import { dismissTasks, reclaimTasks, retryTasks } from './reclaim.js'
 import {
   compareRuns,
@@ -43,6 +44,8 @@ export interface QueueOptions extends QueueFile {
   readonly timezone: string
   /** Called, after the commit, for each settle whose task was cancelled or claimed anew meanwhile. Replays are not reported. */
   readonly onLateSettle?: (late: LateSettle) => void
+  /** Opened wherever it was used last: only for who is about to call {@link OpenQueue.takeOver}. */
+  readonly ignorePlace?: boolean
   /** 0 to below 1, for jitter; `Math.random` where nothing else is meant. */
   readonly random?: () => number
 }
@@ -54,17 +57,23 @@ export interface OpenQueue extends Queue {
   readonly repair: QueueRepair
   readonly follows: FollowQueue
   readonly findings: FindingKeeper
+  /** The file where it was used before, where it was moved from there; null where it was not. */
+  readonly movedFrom: string | null
+  /** Makes this file the queue from now on: it gets an id that no copy has. Its database must be bound to that id already. */
+  takeOver(id: string): Promise<void>
 }
 
 /**
  * Opens queue.db.
- * @throws ConfigError where the file is missing (`no_queue`), not ours, of another version, another user's or on a network file system;
+ * @throws ConfigError where the file is missing (`no_queue`), not ours, of another version, another user's, on a network file system, or a copy (`copied_queue`);
  * QueueUnavailable where it is busy or the disk is full.
  */
 export function openQueue(options: QueueOptions): OpenQueue {
   const db = openQueueFile(options)
   try {
     const store = createStore(db, options)
+    const hasPlace = options.mode !== 'read' && options.ignorePlace !== true
+    const movedFrom = hasPlace ? keepPlace(store, options.file) : null
     const id = queueId(store, options.mode)
     const { clock, mode, random = Math.random } = options
     const openFile = (file: string) => openBudgetFile(file, { clock, isReader: mode === 'read' })
@@ -73,14 +82,20 @@ export function openQueue(options: QueueOptions): OpenQueue {
       budget.close()
       db.close()
     }
-    return { ...createQueue(store, options), id, budget, close }
+    const takeOver = async (own: string) => {
+      takePlace(store, options.file, own)
+    }
+    return { ...createQueue(store, options), id, movedFrom, takeOver, budget, close }
   } catch (error) {
     db.close()
     throw error
   }
 }
 
-function createQueue(store: Store, options: QueueOptions): Omit<OpenQueue, 'id' | 'budget' | 'close'> {
+function createQueue(
+  store: Store,
+  options: QueueOptions,
+): Omit<OpenQueue, 'id' | 'movedFrom' | 'takeOver' | 'budget' | 'close'> {
   const names = createNames(store)
   const dayOf = createDayOf(options.timezone)
   const today = (): string => dayOf(store.clock.now())
@@ -138,6 +153,8 @@ function createQueue(store: Store, options: QueueOptions): Omit<OpenQueue, 'id' 
     noteHeld: async (counts) => store.write(() => writeHeldNote(store, counts)),
     heldNote: async () => store.read(() => readHeldNote(store)),
     lastRunId: async () => store.read(() => readMeta(store, 'last_run_id')),
+    knowsRun: async (runId) =>
+      store.read(() => runId === readMeta(store, 'last_run_id') || compareRuns(store, runId, runId) !== null),
     setLastRunId: async (runId) => store.write(() => writeMeta(store, 'last_run_id', runId)),
     controls: createControls(store, { change }),
     follows: {

@@ -30,6 +30,8 @@ const taskSettle = `
 const taskRenew = `
   update task set renewed_at = ?, attempts = ?, reclaims = ?,${progressSet}
   where number = ? and epoch = ? and state = 'leased'`
+/** Its partition may have a new task. */
+const taskStepAside = `update task set is_current = 0 where number = ?`
 /** Statements that run once a task, for the test that looks at their plans. */
 export const settleStatements = { taskHeld, taskFailure, taskSettle, taskRenew }
 
@@ -160,6 +162,7 @@ function writeOutcome(store: Store, tally: Tally, { row, outcome }: { row: HeldR
   pushProgress(values, progress)
   values.push(lease.task.number, lease.epoch)
   store.sql(taskSettle).run(...values)
+  if (outcome.kind === 'cancelled') store.sql(taskStepAside).run(lease.task.number)
   tally.move(row.stream, row, {
     state,
     readyAt,
@@ -192,9 +195,10 @@ function endingOf(store: Store, outcome: Outcome, now: number): Ending {
       const failure = store.sql(taskFailure).get(outcome.lease.task.number) as Pick<Task, 'code' | 'message' | 'hint'>
       return { ...failure, state: 'ready', readyAt: null, finishedAt: null, proof: null }
     }
-    case 'dead': {
+    case 'dead':
+    case 'cancelled': {
       const { code, message, hint } = outcome
-      return { state: 'dead', readyAt: null, finishedAt: now, proof: null, code, message, hint }
+      return { state: outcome.kind, readyAt: null, finishedAt: now, proof: null, code, message, hint }
     }
   }
 }

@@ -14,6 +14,8 @@ export interface Belonging {
   readonly dimension: string
   readonly path: JsonPath
   readonly values: ReadonlySet<string>
+  /** The column is filled from the partition: a row need not say it, and one that does must say the same. */
+  readonly mayLack: boolean
 }
 
 /** What rows of this partition must hold. Dates are left out: a window's ends may bring its neighbour's first row. */
@@ -27,8 +29,14 @@ export function belongingOf(start: {
     const value = partition[dimension]
     if (value === undefined || source.dimensions[dimension]?.kind === 'dates') return []
     const values = new Set(manyOf(stream)?.dimension === dimension ? manyValues(stream, partition) : [value])
-    return [{ dimension, path: pathOfColumn(stream, column), values }]
+    return [{ dimension, path: pathOfColumn(stream, column), values, mayLack: isFilled(stream, dimension, column) }]
   })
+}
+
+/** Without `columns` a column named like a dimension is filled from it; of many values that share a request each row has its own. */
+function isFilled({ columns, fanOut }: Stream, dimension: string, name: string): boolean {
+  if (manyOf({ fanOut })?.dimension === dimension) return false
+  return columns === null ? name === dimension : columns.some((one) => one.name === name && one.dimension === dimension)
 }
 
 /** Where a column's value is in a record. */
@@ -45,8 +53,11 @@ export function refuseStrangers(
     belonging,
   }: { readonly stream: Stream; readonly address: string; readonly belonging: readonly Belonging[] },
 ): void {
-  for (const { dimension, path, values } of belonging) {
-    const stranger = records.find((record) => !values.has(textOf(valueAt(record, path))))
+  for (const { dimension, path, values, mayLack } of belonging) {
+    const stranger = records.find((record) => {
+      const value = valueAt(record, path)
+      return !(mayLack && (value === undefined || value === null)) && !values.has(textOf(value))
+    })
     if (stranger === undefined) continue
     const found = cleanLine(textOf(valueAt(stranger, path)))
     throw new AnswerInvalid(

@@ -10,6 +10,7 @@ import {
   InvariantError,
   OverBudgetError,
   ParentMissing,
+  PartitionGone,
   QueueUnavailable,
   StoppedError,
   TerminalError,
@@ -21,6 +22,7 @@ import type { StreamSettings } from '../domain/source-model.js'
 export type Fate =
   | { readonly kind: 'later'; readonly readyAt: number; readonly attempts: number }
   | { readonly kind: 'dead'; readonly attempts: number }
+  | { readonly kind: 'cancelled' }
   | { readonly kind: 'released' }
   | { readonly kind: 'over budget'; readonly opensAt: number }
   | { readonly kind: 'refused' }
@@ -48,6 +50,7 @@ export function fateOf(input: FateInput): Fate {
   const attempts = input.attemptsBefore + (input.hasSpent ? 1 : 0)
   if (error instanceof OverBudgetError) return { kind: 'over budget', opensAt: error.opensAt }
   if (error instanceof StoppedError || error instanceof FencedError) return { kind: 'released' }
+  if (error instanceof PartitionGone) return { kind: 'cancelled' }
   if (error instanceof ConfigError) return { kind: 'refused' }
   if (error instanceof CredentialsRefused) {
     // No task's fault: whatever was spent on it is not counted.

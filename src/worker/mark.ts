@@ -1,7 +1,7 @@
 /**
  * What a walk of a stream with watermarks begins from, and what its end says of the partitions it walked. Owns the rule which walks may say anything; knows no SQL.
  */
-import { ConfigError, ParentMissing, SourceRejected } from '../domain/errors.js'
+import { ConfigError, ParentMissing, PartitionGone, SourceRejected } from '../domain/errors.js'
 import { singlePartitions } from '../domain/fan-out.js'
 import type { Mark } from '../domain/follow.js'
 import { didYouMean, listNames } from '../domain/nearest.js'
@@ -16,7 +16,7 @@ interface PartitionOfStream {
   readonly source: Source
   readonly stream: Stream
   readonly partition: Partition
-  readonly destination: Pick<Destination, 'watermark' | 'strangers'>
+  readonly destination: Pick<Destination, 'watermark' | 'strangers' | 'gone'>
 }
 
 /** True for a stream of which the database keeps what was walked when. */
@@ -62,7 +62,8 @@ export function markOf({
 
 /**
  * Before a request is spent: the rows that a partition is made for must be there.
- * @throws ParentMissing where their table is still empty; SourceRejected `unknown_partition` where it has others, but not one of these.
+ * @throws PartitionGone where they went for good, all of them; ParentMissing where their table is still empty; SourceRejected `unknown_partition` where it has others,
+ * but not one of these.
  */
 export async function requirePartition({ source, stream, partition, destination }: PartitionOfStream): Promise<void> {
   for (const { name, values, dimension } of stream.requires ?? []) {
@@ -77,6 +78,12 @@ export async function requirePartition({ source, stream, partition, destination 
   if (found.strangers.length < values.length) return
   const [first = ''] = found.strangers
   const parent = `${source.name}.${dimension.stream}`
+  const gone = await destination.gone(source.name, dimension, found.strangers)
+  if (gone.length === found.strangers.length) {
+    throw new PartitionGone(
+      `ask for ${name} "${first}" found its row in ${parent} deleted: the source no longer has it`,
+    )
+  }
   if (found.rows === 0) throw stillEmpty(parent, `${name} "${first}"`)
   throw new SourceRejected(
     'unknown_partition',

@@ -38,6 +38,8 @@ export function concludeTask(lease: Lease, end: TaskEnd, context: EndContext): C
       return { outcome: { ...base, kind: 'later', readyAt: fate.readyAt, attempts: fate.attempts, ...said }, fate }
     case 'dead':
       return { outcome: { ...base, kind: 'dead', attempts: fate.attempts, ...said }, fate }
+    case 'cancelled':
+      return { outcome: { ...base, kind: 'cancelled', ...said }, fate }
     case 'over budget':
       return { outcome: { ...base, kind: 'later', readyAt: fate.opensAt, ...said }, fate }
     case 'bug':

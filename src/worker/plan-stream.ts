@@ -13,13 +13,14 @@ import type { Clock, Destination, Log, Queue, StreamCounts } from '../domain/por
 import type { SelectedStream } from '../domain/selection.js'
 import type { Stream } from '../domain/source-model.js'
 import { type Choice, choose } from './choose.js'
+import { cancelGone } from './gone-tasks.js'
 import { makeTasks } from './make-tasks.js'
 import { requireRows } from './mark.js'
 
 export interface StreamPlannerDeps {
   readonly queue: Queue
   readonly follows: FollowQueue
-  readonly destination: Pick<Destination, 'due' | 'strangers'>
+  readonly destination: Pick<Destination, 'due' | 'strangers' | 'gone'>
   readonly clock: Clock
   readonly log: Log
   readonly uuid: () => string
@@ -75,6 +76,7 @@ export class StreamPlanner {
     const name = { source: source.name, stream: stream.name }
     // Before the tables are read: what moves meanwhile is a reason to look again.
     const seen = movementOf(selected, await queue.counts())
+    await cancelGone(selected, this.#deps)
     const report = await this.#due(selected, followed)
     const made = this.#made.get(nameOf(stream)) ?? new Map<string, number>()
     this.#made.set(nameOf(stream), made)

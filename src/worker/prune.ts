@@ -61,7 +61,7 @@ export async function decidePrune(checkpoint: Checkpoint, deps: PruneDeps): Prom
 
 async function refuseTooMany(checkpoint: Checkpoint, found: Missing, deps: PruneDeps): Promise<void> {
   const { stream, destination } = deps
-  const isEmpty = checkpoint.walk?.received === 0 && !found.isSmallPart
+  const isEmpty = checkpoint.walk?.received === 0 && wasAllEmpty(found)
   const needsWord = isEmpty ? found.missing > found.agreed : isTooMany(stream.prune, found)
   if (!needsWord) return
   await destination.askOperator(checkpoint, found.missing)
@@ -78,6 +78,11 @@ async function refuseTooMany(checkpoint: Checkpoint, found: Missing, deps: Prune
       context: { missing: found.missing, rows: found.rows },
     },
   )
+}
+
+/** A partition without a row is nothing special among many that have a say together, unless none of them brought any. */
+function wasAllEmpty({ isShared, isSmallPart, missing, rows }: Missing): boolean {
+  return isShared ? missing >= rows : !isSmallPart
 }
 
 function recentText({ recent }: Missing): string {

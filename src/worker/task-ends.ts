@@ -73,6 +73,7 @@ export class TaskEnds {
         return
       case 'later':
       case 'dead':
+      case 'cancelled':
       case 'released':
         return
     }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { schemaVersion } from '../../src/destination/migrations.js'
 import { fullWalkPartition } from '../../src/domain/page-task.js'
 import type { LedgerTask } from '../../src/domain/repair-ports.js'
@@ -97,6 +97,48 @@ test('remembers the last run', async () => {
   expect(await destination.lastRunId()).toBeNull()
   await destination.setLastRunId('run-1')
   expect(await destination.lastRunId()).toBe('run-1')
+})
+
+describe('a queue of the same id', () => {
+  const at = (machine: string, workspace: string, known: readonly string[] = []) => ({
+    workspace,
+    adopt: false,
+    origin: { machine, knowsRun: async (run: string) => known.includes(run) },
+  })
+
+  test('at another place is a copy where it does not know the last run, and may go on once it adopts the database', async () => {
+    const first = await openDestination(database.config)
+    await first.bindQueue('queue-3', { ...at('one', '/srv/a'), adopt: true })
+    await first.setLastRunId('run-1')
+    const second = await openDestination(database.config)
+    for (const place of [at('two', '/srv/a'), at('one', '/srv/b', ['run-0'])]) {
+      await expect(second.bindQueue('queue-3', place)).rejects.toMatchObject({
+        name: 'ConfigError',
+        code: 'copied_queue',
+        message: expect.stringContaining('rows of a run at one:/srv/a, which its queue') as string,
+        hint: expect.stringContaining('backfill init --adopt') as string,
+      })
+    }
+    await second.bindQueue('queue-4', { ...at('two', '/srv/a'), adopt: true })
+    await second.bindQueue('queue-4', at('two', '/srv/a'))
+    await expect(first.bindQueue('queue-3', at('one', '/srv/a', ['run-1']))).rejects.toMatchObject({
+      code: 'second_workspace',
+    })
+  })
+
+  test('is the one that was moved where it knows the last run, and the one put back where its place is the same', async () => {
+    const destination = await openDestination(database.config)
+    await destination.bindQueue('queue-5', { ...at('one', '/srv/a'), adopt: true })
+    await destination.setLastRunId('run-1')
+    await destination.bindQueue('queue-5', at('one', '/srv/a'))
+    await destination.bindQueue('queue-5', at('two', '/srv/b', ['run-1']))
+    await destination.bindQueue('queue-5', at('one', '/srv/a'))
+    await destination.bindQueue('queue-5', at('two', '/srv/b', ['run-1']))
+    await destination.setLastRunId('run-2')
+    await expect(destination.bindQueue('queue-5', at('one', '/srv/a', ['run-1']))).rejects.toMatchObject({
+      code: 'copied_queue',
+    })
+  })
 })
 
 test('a database or user that does not exist is a matter of configuration', async () => {

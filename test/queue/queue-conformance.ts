@@ -44,6 +44,9 @@ export function dead(lease: Lease): Outcome {
   return { kind: 'dead', lease, progress: progressOf(0), attempts: 3, workedMs: 100, ...failure }
 }
 
+function cancelled(lease: Lease): Outcome {
+  return { ...dead(lease), kind: 'cancelled' } as Outcome
+}
 export function released(lease: Lease): Outcome {
   return { kind: 'released', lease, progress: progressOf(0), attempts: lease.task.attempts, workedMs: 0 }
 }
@@ -317,6 +320,21 @@ export function describeQueue(driver: string, open: () => QueueUnderTest): void 
         const before = await countsOf(queue, users)
         await settle(done(a), done(a), done(b))
         expect(await countsOf(queue, users)).toMatchObject({ done: 2, doneToday: before.doneToday + 1, requests: 2 })
+      })
+
+      test('of a task that has nothing left to do cancels it, and leaves its partition to a new one', async () => {
+        await seed(queue, userTasks([1]))
+        const lease = await one()
+        await settle(cancelled(lease))
+        await settle(cancelled(lease))
+        expect(await countsOf(queue, users)).toMatchObject({ leased: 0, ready: 0, dead: 0, cancelled: 1 })
+        expect((await queue.tasks({ id: lease.task.id, limit: 1 }))[0]).toMatchObject({
+          state: 'cancelled',
+          finishedAt: clock.now(),
+          code: expect.any(String) as string,
+        })
+        expect(await queue.latestTasks(users, [lease.task.partition])).toEqual([null])
+        expect(await seed(queue, userTasks([1]))).toMatchObject({ created: 1 })
       })
 
       test('of a newer epoch wins over an older one that slept', async () => {

@@ -29,7 +29,16 @@ const walkOf = (fields: Partial<Walk>): Walk => ({
   ...fields,
 })
 const nothingMissing: Missing = {
-  ...{ rows: 30, recent: 0, isSmallPart: false, missing: 0, confirmed: 0, agreed: 0, mayConfirmAgain: true },
+  ...{
+    rows: 30,
+    recent: 0,
+    isSmallPart: false,
+    isShared: false,
+    missing: 0,
+    confirmed: 0,
+    agreed: 0,
+    mayConfirmAgain: true,
+  },
   ...{ waitsFor: [], cascades: [] },
 }
 

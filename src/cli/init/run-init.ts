@@ -2,6 +2,7 @@
  * Runs `backfill init`: makes a workspace, or (`--adopt`) binds the database to its queue. Overwrites nothing: files that are there stay. backfill.yaml comes
  * last, so that an init that was killed is completed by the same command.
  */
+import { randomUUID } from 'node:crypto'
 import { access, mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ConfigError } from '../../domain/errors.js'
@@ -59,16 +60,21 @@ async function make(asked: InitAsked): Promise<number> {
   return exitCodes.done
 }
 
-/** Another queue was bound to this database (a lost queue.db, a moved workspace): from now on it is ours. */
+/**
+ * Another queue was bound to this database (a lost queue.db), or this one is a copy: from now on the database is ours, and this queue's alone, for it gets an id
+ * that no copy has. The database first: killed in between, the same command completes it.
+ */
 async function adopt(asked: InitAsked, stop: Stop): Promise<number> {
   const workspace = await loadWorkspaceAt(asked.directory)
   return withOpened(async (opened) => {
     const { log } = openWorkspaceLog(workspace, opened, { command: 'init' })
-    const queue = opened.keep(await openWorkspaceQueue(workspace, 'create'), (one) => one.close())
-    const destination = await openDestination(workspace, { opened, queue, log, signal: stop.signal, adopt: true })
+    const queue = opened.keep(await openWorkspaceQueue(workspace, 'adopt'), (one) => one.close())
+    const id = randomUUID()
+    const destination = await openDestination(workspace, { opened, queue, log, signal: stop.signal, adopt: id })
     opened.keep(destination, (one) => one.close())
-    log('warn', 'database adopted', { queue: queue.id, database: destination.databaseId })
-    if (asked.isJson) sayJson({ workspace: asked.directory, queue: queue.id, database: destination.databaseId })
+    await queue.takeOver(id)
+    log('warn', 'database adopted', { queue: id, database: destination.databaseId })
+    if (asked.isJson) sayJson({ workspace: asked.directory, queue: id, database: destination.databaseId })
     else say(`The database is bound to the queue of "${asked.directory}" from now on`)
     return exitCodes.done
   })

@@ -120,6 +120,8 @@ class Bars {
     switch (outcome.kind) {
       case 'done':
         return `done      ${name}  ${rows}, ${outcome.proof}`
+      case 'cancelled':
+        return `cancelled ${name}  ${outcome.code}: ${outcome.message}`
       case 'dead':
         return `dead      ${name}  ${outcome.code}: ${outcome.message}`
       case 'later':

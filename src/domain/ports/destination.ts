@@ -104,6 +104,8 @@ export interface Missing {
   readonly recent: number
   /** The scope is one of very many small ones, and each row is asked about before it goes: an empty one is nothing special. */
   readonly isSmallPart: boolean
+  /** The scope is what many walks together answer for, of which this one is the last: that it was empty says nothing of the others. */
+  readonly isShared: boolean
   readonly missing: number
   /** Of the missing ones: those that a walk before, or a request of their own, did not find either. */
   readonly confirmed: number
@@ -172,14 +174,32 @@ export interface PartitionActual {
   } | null
 }
 
+/** Who fills the database. */
+export interface Binding {
+  /** Its folder. */
+  readonly workspace: string
+  /** Whatever it was bound to before. */
+  readonly adopt: boolean
+  /** What tells a copy of the queue from the queue; absent: not compared. */
+  readonly origin?: {
+    /** Name of this machine. */
+    readonly machine: string
+    /** Whether the queue, or one that it was before it was moved, made this run. */
+    readonly knowsRun: (runId: string) => Promise<boolean>
+  }
+}
+
 /**
  * The database. @throws DestinationUnavailable where time may heal it, PromotionConflict or ConfigError where it may not, FencedError when a newer epoch holds the task.
  */
 export interface Destination extends FollowDestination {
   /** UUID of the database (backfill.meta). */
   readonly databaseId: string
-  /** Binds the database to a queue for good. @throws ConfigError `second_workspace` where it is bound to another one and `adopt` is false. */
-  bindQueue(queueId: string, options: { readonly workspace: string; readonly adopt: boolean }): Promise<void>
+  /**
+   * Binds the database to a queue for good. @throws ConfigError, unless `adopt`: `second_workspace` where it is bound to another one, `copied_queue` where another
+   * place fills it with a queue of the same id.
+   */
+  bindQueue(queueId: string, binding: Binding): Promise<void>
   lastRunId(): Promise<string | null>
   setLastRunId(runId: string): Promise<void>
   /** Reads or creates the stable table, creates the delta table. @throws ConfigError where the definition does not fit the table, before any request is spent. */

@@ -183,6 +183,8 @@ export interface Queue {
   /** The last run that wrote rows: also in the database, so that a restored store is recognised. */
   lastRunId(): Promise<string | null>
   setLastRunId(runId: string): Promise<void>
+  /** Whether this queue made the run, or what it was before it was moved; of those made long ago, not. */
+  knowsRun(runId: string): Promise<boolean>
   close(): void
 }
 
