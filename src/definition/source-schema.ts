@@ -86,7 +86,7 @@ const column = z.union(
         from: path.optional(),
         dimension: words('the name of a dimension').optional(),
         required: z.boolean({ error: 'true or false' }).optional(),
-        parse: z.literal('json', { error: '"json"' }).optional(),
+        parse: oneOf(['json', 'seconds', 'milliseconds']).optional(),
       },
       { error: columnExpected },
     ),
@@ -103,6 +103,11 @@ const request = z.strictObject(
     query: templates.optional(),
     headers: templates.optional(),
     body: json.optional(),
+    form: templates.optional(),
+    plain: listOf(
+      words('the name of a parameter'),
+      'names of texts in the query, form or body that are no templates',
+    ).optional(),
     paramsIn: oneOf(['query', 'body']).optional(),
     weight: count(...settingBounds.weight).optional(),
   },
@@ -198,17 +203,24 @@ const answer = z.strictObject(
 )
 
 const parameter = words('the name of a parameter')
-const sized = { size: parameter.optional(), max: count(1, 1_000_000).optional() }
+const sized = {
+  size: parameter.optional(),
+  max: count(1, 1_000_000).optional(),
+  more: extract.optional(),
+  done: extract.optional(),
+}
 const endErrors = listOf(endError, 'a list of errors that mean "past the end"').optional()
+const followedEnd = { emptyPage: z.boolean({ error: 'true or false' }).optional(), errors: endErrors }
 const followed = {
   ...sized,
-  end: z
-    .strictObject(
-      { emptyPage: z.boolean({ error: 'true or false' }).optional(), errors: endErrors },
-      { error: '{ empty_page: true, errors: [404] }' },
-    )
-    .optional(),
+  end: z.strictObject(followedEnd, { error: '{ empty_page: true, errors: [404] }' }).optional(),
 }
+const cursorEnd = z
+  .strictObject(
+    { ...followedEnd, cursors: listOf(scalar, 'a list of cursors that stand for the end, like ["0"]').optional() },
+    { error: '{ empty_page: true, errors: [404], cursors: ["0"] }' },
+  )
+  .optional()
 const numberedEnd = z
   .strictObject(
     {
@@ -234,11 +246,16 @@ const paginate = z.union(
     z.literal('none', { error: paginateExpected }),
     z.strictObject({ page: parameter, first: count(0, 1_000_000).optional(), ...numbered }),
     z.strictObject({ offset: parameter, ...numbered }),
-    z.strictObject({ cursor: extract, param: parameter.optional(), ...followed }),
+    z.strictObject({
+      cursor: extract,
+      param: parameter.optional(),
+      next: request.optional(),
+      ...sized,
+      end: cursorEnd,
+    }),
     z.strictObject({
       lastRow: path,
       param: parameter.optional(),
-      more: extract.optional(),
       ...sized,
       end: numberedEnd,
     }),

@@ -90,7 +90,7 @@ export function createVisit(start: PartitionStart, options: VisitOptions): Visit
         readError: (answer: WireAnswer) =>
           asking.isFirst ? readNothing(answer, reading) : readPastEnd(answer, reading),
       }
-      const caller = { ...callerOf(asking, readers), surfaces: step.surfaces ?? [] }
+      const caller = { ...callerOf(asking, readers, step.next?.shape), surfaces: step.surfaces ?? [] }
       return await exchange(request, caller, options.dependencies)
     },
     askCount: async (rule, shape, asking) => {
