@@ -245,13 +245,25 @@ export function compilePagination(draft: PaginateDraft): CompiledPagination {
 function paginationOf(draft: Exclude<PaginateDraft, 'none'>): Pagination {
   const sizeParam = draft.size ?? null
   if ('page' in draft)
-    return { kind: 'page', param: draft.page, first: draft.first ?? 1, sizeParam, ...numbered(draft) }
-  if ('offset' in draft) return { kind: 'offset', param: draft.offset, sizeParam, ...numbered(draft) }
-  // Left out where a definition has none, so that walks of older versions go on.
-  const own = { sizeParam, ...signsOf(draft), ...(draft.end === undefined ? {} : { end: followedEnd(draft.end) }) }
+    return {
+      kind: 'page',
+      param: draft.page === true ? '' : draft.page,
+      first: draft.first ?? 1,
+      sizeParam,
+      ...numbered(draft),
+    }
+  if ('offset' in draft)
+    return { kind: 'offset', param: draft.offset === true ? '' : draft.offset, sizeParam, ...numbered(draft) }
   if ('lastRow' in draft) {
     const { lastRow: row, param = '', end } = draft
     return { kind: 'lastRow', row, param, more: null, ...signsOf(draft), sizeParam, end: numberedEnd(end) }
+  }
+  const { expired, end } = draft
+  // Left out where a definition has none, so that walks of older versions go on.
+  const own = {
+    ...{ sizeParam, ...signsOf(draft) },
+    ...(expired === undefined ? {} : { expired: endErrors(expired) }),
+    ...(end === undefined ? {} : { end: followedEnd(end) }),
   }
   if ('cursor' in draft) return { kind: 'cursor', from: draft.cursor, param: draft.param ?? '', ...own }
   if ('continue' in draft) return { kind: 'continue', from: draft.continue, ...own }
@@ -279,7 +291,7 @@ function endErrors(drafts: NonNullable<NumberedDraft['end']>['errors']): readonl
   })
 }
 
-type NumberedDraft = Extract<PaginateDraft, { readonly page: string } | { readonly offset: string }>
+type NumberedDraft = Extract<PaginateDraft, { readonly page: unknown } | { readonly offset: unknown }>
 type Numbered = Omit<Extract<Pagination, { kind: 'offset' }>, 'kind' | 'param' | 'sizeParam'>
 
 function numbered(draft: NumberedDraft): Numbered {

@@ -62,7 +62,8 @@ export function compileStream(
   const { pagination: pages, maxSize } = compilePagination(paginate)
   checkBackwards(scope, spot, pages)
   const hasNext = paginate !== 'none' && 'next' in paginate && paginate.next !== undefined
-  const mayUseCursor = (pages.kind === 'cursor' && !hasNext) || pages.kind === 'lastRow'
+  const isInRequest = (pages.kind === 'page' || pages.kind === 'offset') && pages.param === ''
+  const mayUseCursor = (pages.kind === 'cursor' && !hasNext) || pages.kind === 'lastRow' || isInRequest
   const asked = compileStreamRequest(scope, spot, { draft, mayUseCursor })
   const next = compileNext(scope, spot, { draft: paginate, pagination: pages, first: asked.request })
   const { pagination } = next

@@ -210,9 +210,23 @@ const sized = {
   done: extract.optional(),
 }
 const endErrors = listOf(endError, 'a list of errors that mean "past the end"').optional()
+const expiredExpected =
+  'a status like 410, or { status: 404, path: error.type, equals: context_missing }; for 200 with a path'
+const expiredStatus = z.union([z.literal(200, { error: expiredExpected }), count(400, 599)], { error: expiredExpected })
+const expired = listOf(
+  z.union(
+    [
+      count(400, 599).transform((status) => ({ status })),
+      z.strictObject({ status: expiredStatus, path, equals: json.optional() }),
+    ],
+    { error: expiredExpected },
+  ),
+  'a list of answers that mean "this position is forgotten"',
+).optional()
 const followedEnd = { emptyPage: z.boolean({ error: 'true or false' }).optional(), errors: endErrors }
 const followed = {
   ...sized,
+  expired,
   end: z.strictObject(followedEnd, { error: '{ empty_page: true, errors: [404] }' }).optional(),
 }
 const cursorEnd = z
@@ -238,19 +252,22 @@ const numbered = {
   backwards: path.optional(),
   end: numberedEnd,
 }
+const placeExpected = 'the name of a parameter, or true where {cursor} stands in the request'
+const place = z.union([words(placeExpected), z.literal(true, { error: placeExpected })], { error: placeExpected })
 const relation = 'one link relation like next, or true'
 const paginateExpected =
   'none, or one of { page: … }, { offset: … }, { cursor: …, param: … }, { last_row: …, param: … }, { continue: … }, { link: next }, { next_url: … }'
 const paginate = z.union(
   [
     z.literal('none', { error: paginateExpected }),
-    z.strictObject({ page: parameter, first: count(0, 1_000_000).optional(), ...numbered }),
-    z.strictObject({ offset: parameter, ...numbered }),
+    z.strictObject({ page: place, first: count(0, 1_000_000).optional(), ...numbered }),
+    z.strictObject({ offset: place, ...numbered }),
     z.strictObject({
       cursor: extract,
       param: parameter.optional(),
       next: request.optional(),
       ...sized,
+      expired,
       end: cursorEnd,
     }),
     z.strictObject({

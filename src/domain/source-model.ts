@@ -249,6 +249,8 @@ interface Followed extends Sized {
   /** As of {@link LastRow}, beside a next step that is named at the end, too; absent: it does not say. */
   readonly more?: Extract
   readonly done?: Extract
+  /** Answers to a later page that mean "I do not know this position any more": the walk begins anew. Absent: none do. */
+  readonly expired?: readonly EndError[]
   /** Signs of the end beside a missing next step; absent: none. */
   readonly end?: {
     /** A page without rows is the end, though it names a next step. */

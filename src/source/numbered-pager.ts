@@ -9,7 +9,7 @@ import type { Proof } from '../domain/task.js'
 import { hasMore } from './more.js'
 import type { NextStep, PageReply, Pager, PagerOptions } from './pager.js'
 import { badAnswer, sizeParams } from './pager.js'
-import { firstStep } from './request.js'
+import { firstStep, type Step } from './request.js'
 import { extract, isSameJson, type Reply, wholeNumber } from './rows.js'
 
 type Numbered = Pagination & { readonly kind: 'page' | 'offset' }
@@ -35,9 +35,7 @@ export function numberedPager(pagination: Numbered, { stream }: PagerOptions): P
     cursor === null ? { at: first, pages: 0, seen: 0, total: null, hasMoved: false } : readPlace(cursor)
   return {
     stepAt: (cursor) => {
-      const { at } = placeAt(cursor)
-      const own = pagination.param === '' ? {} : { [pagination.param]: at }
-      return { ...firstStep, cursor: String(at), params: { ...sizeParams(pagination, stream), ...own } }
+      return stepOf(pagination, stream, placeAt(cursor).at)
     },
     after: (cursor, reply) => afterPage(placeAt(cursor), reply, { pagination, stream }),
     guessAfter: (cursor, reply) => {
@@ -47,6 +45,12 @@ export function numberedPager(pagination: Numbered, { stream }: PagerOptions): P
       return next.seen < place.total ? writePlace(next) : null
     },
   }
+}
+
+/** The request for a page; without a parameter its number stands where the request names {cursor}. */
+export function stepOf(pagination: Numbered, stream: Stream, at: number): Step {
+  const own = pagination.param === '' ? {} : { [pagination.param]: at }
+  return { ...firstStep, cursor: String(at), value: at, params: { ...sizeParams(pagination, stream), ...own } }
 }
 
 /** The page at a cursor, and the place behind it, where that can be told without its answer. */

@@ -13,6 +13,7 @@ import {
   serve,
   sourceOf,
   startOf,
+  streamOf,
 } from './support.js'
 
 afterEach(closeAll)
@@ -234,6 +235,58 @@ describe('a cursor that is JSON', () => {
   })
 })
 
+describe('a page number inside of a body', () => {
+  it('is a number where {cursor} stands, from the first page on, and backwards', async () => {
+    const body = "request: { body: { page: { n: '{cursor}', size: 2 } } }"
+    const answerer: Answerer = (request, response) => {
+      const n = pages.shift() ?? 0
+      json(response, { rows: rows(n * 2, Math.min(2, 5 - n * 2)), total: 5, at: request.url })
+    }
+    let pages = [0, 1, 2]
+    const forward = await walk(
+      ['answer: { rows: rows }', body, 'paginate: { page: true, first: 0, total: total }'],
+      answerer,
+    )
+    expect(forward.ids).toEqual(all)
+    expect(forward.bodies).toEqual([0, 1, 2].map((n) => `{"page":{"n":${n},"size":2}}`))
+    expect(forward.seen).toEqual(['/users', '/users', '/users'])
+    pages = [0, 2, 1, 0]
+    const backwards = 'paginate: { page: true, first: 0, total: total, backwards: id }'
+    const back = await walk(['answer: { rows: rows }', body, backwards, 'page_size: 2'], answerer)
+    expect(back.bodies).toEqual([0, 2, 1, 0].map((n) => `{"page":{"n":${n},"size":2}}`))
+    pages = [0, 1, 2]
+    const inPath = await walk(
+      [
+        'answer: { rows: rows }',
+        "request: { query: { from: '{cursor}' } }",
+        'paginate: { offset: true, total: total }',
+      ],
+      answerer,
+    )
+    expect(inPath.seen).toEqual(['/users?from=0', '/users?from=2', '/users?from=4'])
+  })
+
+  it('must stand somewhere, and only where no parameter takes it', () => {
+    const lines = (...more: string[]) => compileYaml(usersYaml('answer: { rows: rows }', ...more)).lines.join('\n')
+    expect(lines('paginate: { page: true }')).toContain('expected the name of a parameter, or {cursor} in the request')
+    expect(lines('paginate: { page: p }', "request: { query: { n: '{cursor}' } }")).toContain(
+      'expected no {cursor} here',
+    )
+  })
+})
+
+describe('a mistake that would be silent', () => {
+  it('is named: a count under a key with dots, read as a path', async () => {
+    const answerer: Answerer = (_, response) => json(response, { '@odata.count': 0, value: [] })
+    const error = await errorOf(walk(['answer: { rows: value }', "count: '@odata.count'"], answerer))
+    expect(error).toMatchObject({ code: 'bad_count' })
+    expect(error.hint).toContain("['@odata.count']")
+    expect(
+      (await walk(['answer: { rows: value }', "count: [['@odata.count']]"], answerer)).pages[0]?.count?.value,
+    ).toBe(0)
+  })
+})
+
 describe('a text that is no template', () => {
   const query = 'query($after: String) { users(after: $after) { id } }'
 
@@ -285,6 +338,19 @@ describe('a value that is a path', () => {
   it('keeps its slashes where the template says so, and only there', async () => {
     expect(await ask('/repos/{repo:path}/issues', 'octo/a b')).toEqual(['/repos/octo/a%20b/issues'])
     expect(await ask('/projects/{repo}/issues', 'octo/a b')).toEqual(['/projects/octo%2Fa%20b/issues'])
+  })
+
+  it('is asked for in the hint of a 404', async () => {
+    const server = await serve((_, response) => {
+      response.writeHead(404, { 'content-type': 'application/json' })
+      response.end('{}')
+    })
+    const stream = streamOf({ request: { path: '/repos/{repo}' } })
+    const source = sourceOf(server.origin, {
+      dimensions: { repo: { kind: 'list', values: [], fromConfig: null, exclude: [], aliases: {} } },
+    })
+    const error = await errorOf(pagesOf(bench().client, startOf(source, stream, { partition: { repo: 'a/b' } })))
+    expect(error.hint).toContain('{name:path}')
   })
 
   it.each(['octo/../admin', 'octo/.', '../..'])('never leaves the base: %s', async (repo) => {
