@@ -73,17 +73,30 @@ function compileColumn(scope: SourceScope, spot: Spot, draft: NamedColumn): Colu
     })
     if (from !== undefined) refuse(scope.mistakes, spot, { expected: 'either from or dimension', found: 'both' })
   }
-  if (parse !== undefined && type !== 'jsonb') {
-    refuse(scope.mistakes, spotAt(spot, 'parse'), { expected: 'type jsonb, for parse: json', found: `type ${type}` })
-  }
+  checkParse(scope, spotAt(spot, 'parse'), { parse, type })
   return {
     name,
     type,
     path: dimension === undefined ? (from ?? [name]) : null,
     dimension: dimension ?? null,
     isRequired: required ?? false,
-    parsesJson: parse !== undefined,
+    parsesJson: parse === 'json',
+    ...(parse === 'seconds' || parse === 'milliseconds' ? { unixTime: parse } : {}),
   }
+}
+
+function checkParse(
+  scope: SourceScope,
+  spot: Spot,
+  { parse, type }: { readonly parse: 'json' | 'seconds' | 'milliseconds' | undefined; readonly type: Column['type'] },
+): void {
+  if (parse === 'json' && type !== 'jsonb')
+    refuse(scope.mistakes, spot, { expected: 'type jsonb, for parse: json', found: `type ${type}` })
+  if (parse === undefined || parse === 'json' || type === 'timestamptz' || type === 'timestamp') return
+  refuse(scope.mistakes, spot, {
+    expected: `type timestamptz or timestamp, for parse: ${parse}`,
+    found: `type ${type}`,
+  })
 }
 
 function checkColumnName(scope: SourceScope, spot: Spot, name: string): void {

@@ -48,23 +48,27 @@ function isInList({ format, shape }: AnswerShape, [first]: JsonPath): boolean {
 }
 
 function extractsOf(pagination: Pagination): readonly (readonly [string, Extract])[] {
+  if (pagination.kind === 'none') return []
+  const { more = null, done = null } = pagination
+  const all: Readonly<Record<string, Extract | null>> = { ...placesOf(pagination), more, done }
+  return Object.entries(all).flatMap(([key, from]) => (from === null ? [] : [[key, from] as const]))
+}
+
+function placesOf(pagination: Exclude<Pagination, { kind: 'none' }>): Readonly<Record<string, Extract | null>> {
   switch (pagination.kind) {
-    case 'none':
     case 'link':
-      return []
     case 'lastRow':
-      return pagination.more === null ? [] : [['more', pagination.more]]
+      return {}
     case 'cursor':
-      return [['cursor', pagination.from]]
+      return { cursor: pagination.from }
     case 'continue':
-      return [['continue', { path: pagination.from }]]
+      return { continue: { path: pagination.from } }
     case 'nextUrl':
-      return [['nextUrl', pagination.from]]
+      return { nextUrl: pagination.from }
     case 'page':
     case 'offset': {
       const { total, pages, usedSize } = pagination
-      const all = { total, pages, usedSize }
-      return Object.entries(all).flatMap(([key, from]) => (from === null ? [] : [[key, from] as const]))
+      return { total, pages, usedSize }
     }
   }
 }

@@ -1,6 +1,7 @@
 // Owns how a request, an answer, a count and a pagination as written become those of the source model.
 import type { AnswerShape, CountRule, EndError, Pagination, RequestShape } from '../domain/source-model.js'
 import { isGiven, refuse, type SourceScope, type Spot, spotAt } from './compilation.js'
+import { plainRequest } from './compile-plain.js'
 import { checkBody, checkTemplate, checkTemplates } from './compile-templates.js'
 import { readExtract } from './path.js'
 import { snakeCase } from './schema-keys.js'
@@ -26,25 +27,28 @@ export function compileRequest(
   const pathSpot = draft.shorthand?.spot ?? spotAt(spot, 'path')
   const path = draft.shorthand?.path ?? request.path ?? '/'
   checkPath(scope, pathSpot, path)
-  const query = request.query ?? {}
-  const headers = request.headers ?? {}
-  const body = request.body ?? null
+  const { query = {}, headers = {}, body = null, form } = plainRequest(scope, spot, request)
   const dimensions = [
     ...checkTemplate(scope, pathSpot, { template: path, mayUseCursor }),
     ...checkTemplates(scope, spotAt(spot, 'query'), { templates: query, mayUseCursor }),
     ...checkTemplates(scope, spotAt(spot, 'headers'), { templates: headers, mayUseCursor }),
     ...checkBody(scope, spotAt(spot, 'body'), { body, mayUseCursor }),
+    ...checkTemplates(scope, spotAt(spot, 'form'), { templates: form ?? {}, mayUseCursor }),
   ]
   const bodyParams = request.paramsIn === 'body'
-  const method = request.method ?? (body === null && !bodyParams ? 'GET' : 'POST')
-  if (method === 'GET' && (body !== null || bodyParams)) {
+  const hasBody = body !== null || form !== undefined || bodyParams
+  const method = request.method ?? (hasBody ? 'POST' : 'GET')
+  if (form !== undefined && body !== null)
+    refuse(scope.mistakes, spotAt(spot, 'form'), { expected: 'either body or form', found: 'both' })
+  if (method === 'GET' && hasBody) {
     refuse(scope.mistakes, spotAt(spot, 'method'), {
       expected: '"POST", because the request has a body',
       found: '"GET"',
     })
   }
   const weight = request.weight === undefined ? {} : { weight: request.weight }
-  return { request: { method, path, query, headers, body, bodyParams, ...weight }, dimensions }
+  const own = { ...(form === undefined ? {} : { form }), ...weight }
+  return { request: { method, path, query, headers, body, bodyParams, ...own }, dimensions }
 }
 
 function checkPath(scope: SourceScope, spot: Spot, path: string): void {
@@ -173,9 +177,10 @@ export function checkParams(
   if (!('param' in pagination)) return
   const { param, sizeParam } = pagination
   const at = (key: string) => (isGiven(spotAt(spot, 'paginate', key)) ? spotAt(spot, 'paginate', key) : spot)
-  if (param === '' && !namesCursor(request)) {
+  const next = pagination.kind === 'cursor' ? pagination.next : undefined
+  if (param === '' && !namesCursor(next ?? request)) {
     refuse(scope.mistakes, spotAt(spot, 'paginate', 'param'), {
-      expected: 'the name of a parameter, or {cursor} in the request',
+      expected: `the name of a parameter, or {cursor} in ${next === undefined ? 'the request' : '"next"'}`,
       found: 'nothing',
     })
   }
@@ -184,8 +189,8 @@ export function checkParams(
   }
 }
 
-function namesCursor({ path, query, headers, body }: RequestShape): boolean {
-  const texts = JSON.stringify([path, query, headers, body])
+function namesCursor({ path, query, headers, body, form }: RequestShape): boolean {
+  const texts = JSON.stringify([path, query, headers, body, form])
   return /\{\s*cursor\s*\}/.test(texts.replaceAll(/\{\{|\}\}/g, ''))
 }
 
@@ -199,6 +204,7 @@ export function checkPages(
     const expected = '"paginate: none", because an answer of one record has no pages'
     refuse(scope.mistakes, spotAt(spot, 'answer', 'shape'), { expected, found: pagination.kind })
   }
+  checkSigns(scope, spot, pagination)
   if (pagination.kind !== 'lastRow') return
   const at = spotAt(spot, 'paginate', 'lastRow')
   const found = isGiven(at) ? at : spot
@@ -209,6 +215,19 @@ export function checkPages(
       expected: 'another pagination, because rows by name have no order',
       found: 'last_row',
     })
+}
+
+/** One place says whether there is more, and a walk backwards ends at the first page. */
+function checkSigns(scope: SourceScope, spot: Spot, pagination: Pagination): void {
+  if (pagination.kind === 'none') return
+  const { more = null, done } = pagination
+  const at = spotAt(spot, 'paginate', done === undefined ? 'more' : 'done')
+  const found = isGiven(at) ? at : spot
+  if (more !== null && done !== undefined)
+    refuse(scope.mistakes, found, { expected: 'either more or done', found: 'both' })
+  if (!('backwards' in pagination) || (more === null && done === undefined)) return
+  const expected = 'no "more" and no "done" beside "backwards", which ends at the first page'
+  refuse(scope.mistakes, found, { expected, found: 'one' })
 }
 
 export interface CompiledPagination {
@@ -226,13 +245,25 @@ export function compilePagination(draft: PaginateDraft): CompiledPagination {
 function paginationOf(draft: Exclude<PaginateDraft, 'none'>): Pagination {
   const sizeParam = draft.size ?? null
   if ('page' in draft)
-    return { kind: 'page', param: draft.page, first: draft.first ?? 1, sizeParam, ...numbered(draft) }
-  if ('offset' in draft) return { kind: 'offset', param: draft.offset, sizeParam, ...numbered(draft) }
-  // Left out where a definition has none, so that walks of older versions go on.
-  const own = { sizeParam, ...(draft.end === undefined ? {} : { end: followedEnd(draft.end) }) }
+    return {
+      kind: 'page',
+      param: draft.page === true ? '' : draft.page,
+      first: draft.first ?? 1,
+      sizeParam,
+      ...numbered(draft),
+    }
+  if ('offset' in draft)
+    return { kind: 'offset', param: draft.offset === true ? '' : draft.offset, sizeParam, ...numbered(draft) }
   if ('lastRow' in draft) {
-    const { lastRow: row, param = '', more = null, end } = draft
-    return { kind: 'lastRow', row, param, more, sizeParam, end: numberedEnd(end) }
+    const { lastRow: row, param = '', end } = draft
+    return { kind: 'lastRow', row, param, more: null, ...signsOf(draft), sizeParam, end: numberedEnd(end) }
+  }
+  const { expired, end } = draft
+  // Left out where a definition has none, so that walks of older versions go on.
+  const own = {
+    ...{ sizeParam, ...signsOf(draft) },
+    ...(expired === undefined ? {} : { expired: endErrors(expired) }),
+    ...(end === undefined ? {} : { end: followedEnd(end) }),
   }
   if ('cursor' in draft) return { kind: 'cursor', from: draft.cursor, param: draft.param ?? '', ...own }
   if ('continue' in draft) return { kind: 'continue', from: draft.continue, ...own }
@@ -240,10 +271,17 @@ function paginationOf(draft: Exclude<PaginateDraft, 'none'>): Pagination {
   return { kind: 'nextUrl', from: draft.nextUrl, ...own }
 }
 
-type FollowedDraft = Extract<PaginateDraft, { readonly continue: unknown }>
+type FollowedDraft = Extract<PaginateDraft, { readonly continue: unknown } | { readonly cursor: unknown }>
 
-function followedEnd({ emptyPage, errors }: NonNullable<FollowedDraft['end']>) {
-  return { emptyPage: emptyPage ?? false, errors: endErrors(errors) }
+function followedEnd(draft: NonNullable<FollowedDraft['end']>) {
+  const { emptyPage, errors, cursors } = { cursors: undefined, ...draft }
+  const own = { emptyPage: emptyPage ?? false, errors: endErrors(errors) }
+  return cursors === undefined ? own : { ...own, cursors }
+}
+
+/** Where the answer says whether there is more. */
+function signsOf({ more, done }: Exclude<PaginateDraft, 'none'>) {
+  return { ...(more === undefined ? {} : { more }), ...(done === undefined ? {} : { done }) }
 }
 
 function endErrors(drafts: NonNullable<NumberedDraft['end']>['errors']): readonly EndError[] {
@@ -253,7 +291,7 @@ function endErrors(drafts: NonNullable<NumberedDraft['end']>['errors']): readonl
   })
 }
 
-type NumberedDraft = Extract<PaginateDraft, { readonly page: string } | { readonly offset: string }>
+type NumberedDraft = Extract<PaginateDraft, { readonly page: unknown } | { readonly offset: unknown }>
 type Numbered = Omit<Extract<Pagination, { kind: 'offset' }>, 'kind' | 'param' | 'sizeParam'>
 
 function numbered(draft: NumberedDraft): Numbered {
@@ -262,6 +300,7 @@ function numbered(draft: NumberedDraft): Numbered {
     ...(draft.backwards === undefined ? {} : { backwards: { by: draft.backwards } }),
     pages: draft.pages ?? null,
     usedSize: draft.usedSize ?? null,
+    ...signsOf(draft),
     end: numberedEnd(draft.end),
   }
 }

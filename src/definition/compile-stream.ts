@@ -16,6 +16,7 @@ import {
 import { checkBackwards, compileIncremental, compileWindows, incrementalColumn } from './compile-changes.js'
 import { compileColumns, compileReferences, compileTable, type DraftReference } from './compile-columns.js'
 import { applyFilters, type RequiredDraft } from './compile-filters.js'
+import { compileNext } from './compile-next.js'
 import { compilePrune } from './compile-prune.js'
 import { checkReach } from './compile-reach.js'
 import {
@@ -57,12 +58,15 @@ export function compileStream(
   const spot: Spot = { document: scope.document, path: ['streams', name] }
   const changes = scope.override?.streams[name] ?? {}
   requirePlainName(scope.mistakes, spot, name)
-  const { pagination, maxSize } = compilePagination(
-    draft.paginate ?? (isGiven(spotAt(spot, 'paginate')) ? 'none' : parts.paginate) ?? 'none',
-  )
-  checkBackwards(scope, spot, pagination)
-  const mayUseCursor = pagination.kind === 'cursor' || pagination.kind === 'lastRow'
+  const paginate = draft.paginate ?? (isGiven(spotAt(spot, 'paginate')) ? 'none' : parts.paginate) ?? 'none'
+  const { pagination: pages, maxSize } = compilePagination(paginate)
+  checkBackwards(scope, spot, pages)
+  const hasNext = paginate !== 'none' && 'next' in paginate && paginate.next !== undefined
+  const isInRequest = (pages.kind === 'page' || pages.kind === 'offset') && pages.param === ''
+  const mayUseCursor = (pages.kind === 'cursor' && !hasNext) || pages.kind === 'lastRow' || isInRequest
   const asked = compileStreamRequest(scope, spot, { draft, mayUseCursor })
+  const next = compileNext(scope, spot, { draft: paginate, pagination: pages, first: asked.request })
+  const { pagination } = next
   checkParams(scope, spot, { pagination, request: asked.request })
   const filtered = applyFilters(scope, spot, { draft, changes, request: asked.request })
   const request = { ...asked, request: filtered.request }
@@ -75,6 +79,7 @@ export function compileStream(
   const used = [
     ...parts.dimensions,
     ...request.dimensions,
+    ...next.dimensions,
     ...columns.dimensions,
     ...counts.dimensions,
     ...prune.dimensions,
@@ -138,7 +143,8 @@ export function requestHash(stream: Stream, source: Pick<Source, 'baseUrl' | 'co
   const many = stream.fanOut?.many ?? null
   // What a request costs changes nothing of what it asks.
   const { weight: _, ...request } = stream.request
-  const templates = JSON.stringify([source.baseUrl, request]).replaceAll(/(?<=\{)\s+|\s+(?=\})/g, '')
+  const next = pagination.kind === 'cursor' ? pagination.next : undefined
+  const templates = JSON.stringify([source.baseUrl, request, next]).replaceAll(/(?<=\{)\s+|\s+(?=\})/g, '')
   const config = Object.entries(source.config).filter(([name]) => templates.includes(`{config.${name}}`))
   const asked = {
     baseUrl: source.baseUrl,

@@ -86,7 +86,7 @@ const column = z.union(
         from: path.optional(),
         dimension: words('the name of a dimension').optional(),
         required: z.boolean({ error: 'true or false' }).optional(),
-        parse: z.literal('json', { error: '"json"' }).optional(),
+        parse: oneOf(['json', 'seconds', 'milliseconds']).optional(),
       },
       { error: columnExpected },
     ),
@@ -103,6 +103,11 @@ const request = z.strictObject(
     query: templates.optional(),
     headers: templates.optional(),
     body: json.optional(),
+    form: templates.optional(),
+    plain: listOf(
+      words('the name of a parameter'),
+      'names of texts in the query, form or body that are no templates',
+    ).optional(),
     paramsIn: oneOf(['query', 'body']).optional(),
     weight: count(...settingBounds.weight).optional(),
   },
@@ -198,17 +203,38 @@ const answer = z.strictObject(
 )
 
 const parameter = words('the name of a parameter')
-const sized = { size: parameter.optional(), max: count(1, 1_000_000).optional() }
+const sized = {
+  size: parameter.optional(),
+  max: count(1, 1_000_000).optional(),
+  more: extract.optional(),
+  done: extract.optional(),
+}
 const endErrors = listOf(endError, 'a list of errors that mean "past the end"').optional()
+const expiredExpected =
+  'a status like 410, or { status: 404, path: error.type, equals: context_missing }; for 200 with a path'
+const expiredStatus = z.union([z.literal(200, { error: expiredExpected }), count(400, 599)], { error: expiredExpected })
+const expired = listOf(
+  z.union(
+    [
+      count(400, 599).transform((status) => ({ status })),
+      z.strictObject({ status: expiredStatus, path, equals: json.optional() }),
+    ],
+    { error: expiredExpected },
+  ),
+  'a list of answers that mean "this position is forgotten"',
+).optional()
+const followedEnd = { emptyPage: z.boolean({ error: 'true or false' }).optional(), errors: endErrors }
 const followed = {
   ...sized,
-  end: z
-    .strictObject(
-      { emptyPage: z.boolean({ error: 'true or false' }).optional(), errors: endErrors },
-      { error: '{ empty_page: true, errors: [404] }' },
-    )
-    .optional(),
+  expired,
+  end: z.strictObject(followedEnd, { error: '{ empty_page: true, errors: [404] }' }).optional(),
 }
+const cursorEnd = z
+  .strictObject(
+    { ...followedEnd, cursors: listOf(scalar, 'a list of cursors that stand for the end, like ["0"]').optional() },
+    { error: '{ empty_page: true, errors: [404], cursors: ["0"] }' },
+  )
+  .optional()
 const numberedEnd = z
   .strictObject(
     {
@@ -226,19 +252,27 @@ const numbered = {
   backwards: path.optional(),
   end: numberedEnd,
 }
+const placeExpected = 'the name of a parameter, or true where {cursor} stands in the request'
+const place = z.union([words(placeExpected), z.literal(true, { error: placeExpected })], { error: placeExpected })
 const relation = 'one link relation like next, or true'
 const paginateExpected =
   'none, or one of { page: … }, { offset: … }, { cursor: …, param: … }, { last_row: …, param: … }, { continue: … }, { link: next }, { next_url: … }'
 const paginate = z.union(
   [
     z.literal('none', { error: paginateExpected }),
-    z.strictObject({ page: parameter, first: count(0, 1_000_000).optional(), ...numbered }),
-    z.strictObject({ offset: parameter, ...numbered }),
-    z.strictObject({ cursor: extract, param: parameter.optional(), ...followed }),
+    z.strictObject({ page: place, first: count(0, 1_000_000).optional(), ...numbered }),
+    z.strictObject({ offset: place, ...numbered }),
+    z.strictObject({
+      cursor: extract,
+      param: parameter.optional(),
+      next: request.optional(),
+      ...sized,
+      expired,
+      end: cursorEnd,
+    }),
     z.strictObject({
       lastRow: path,
       param: parameter.optional(),
-      more: extract.optional(),
       ...sized,
       end: numberedEnd,
     }),

@@ -11,6 +11,7 @@ import { binaryWriter, type FieldWriter, textWriter } from './field-writers.js'
 import { parseExact } from './json-text.js'
 import type { Layout, LayoutColumn, Origin } from './layout.js'
 import { encodedType, isConstant, type MappedColumn } from './mapping.js'
+import { unixFirst } from './unix-time.js'
 
 interface Found {
   readonly table: CatalogTable
@@ -49,11 +50,9 @@ async function compileColumn(
 ): Promise<Compiled> {
   const parsesJson = mapped.origin !== 'extras' && mapped.origin.parsesJson
   const type = encodedType(mapped.declared, column)
-  const encode = makeEncoder(type, {
-    unstorableText: stream.unstorableText,
-    maxLength: column.maxLength,
-    parsesJson,
-  })
+  const unixTime = mapped.origin === 'extras' ? undefined : mapped.origin.unixTime
+  const plain = makeEncoder(type, { unstorableText: stream.unstorableText, maxLength: column.maxLength, parsesJson })
+  const encode = unixTime === undefined ? plain : unixFirst(unixTime, plain)
   const origin = originOf(mapped)
   return {
     column: {

@@ -176,18 +176,22 @@ const safeInstant = new RegExp(
 const clock = new RegExp(`^${clockText}$`)
 const midnight = /^00:00(?::00(?:[.]0+)?)?$/
 const notInstant = new Refusal('invalid_value', 'a date and time as 2025-12-31T23:59:59Z')
+const notText = new Refusal(
+  'invalid_value',
+  'a date and time as 2025-12-31T23:59:59Z; where a number is Unix time, "parse: seconds" or "parse: milliseconds" of the column says so',
+)
 const notDate = new Refusal('invalid_value', 'a date as 2025-12-31')
 const notTime = new Refusal('invalid_value', 'a time as 23:59:59')
 
 /** Text is handed over as it is, offset and all; a session in UTC reads what has none as UTC. */
 function timestamptz(value: Exclude<Json, null>): string | Refusal {
-  if (typeof value !== 'string') return notInstant
+  if (typeof value !== 'string') return typeof value === 'number' ? notText : notInstant
   return safeInstant.test(value) || readInstant(value) !== null ? value : notInstant
 }
 
 /** A column without zone drops an offset silently; so the instant is moved to UTC first. */
 function timestamp(value: Exclude<Json, null>): string | Refusal {
-  if (typeof value !== 'string') return notInstant
+  if (typeof value !== 'string') return typeof value === 'number' ? notText : notInstant
   const parts = readInstant(value)
   if (parts === null) return notInstant
   const offset = /([+-])(\d\d):?(\d\d)?$/.exec(parts[5] ?? '')

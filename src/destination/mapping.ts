@@ -9,7 +9,7 @@ import { isMany } from './partition-sql.js'
 /** One column that a stream fills, before it is compiled. */
 export interface MappedColumn {
   readonly name: string
-  readonly origin: Pick<Column, 'path' | 'dimension' | 'parsesJson'> | 'extras'
+  readonly origin: Pick<Column, 'path' | 'dimension' | 'parsesJson' | 'unixTime'> | 'extras'
   /** What the definition says; null where the table alone decides. */
   readonly declared: ColumnType | null
   readonly isRequired: boolean

@@ -49,6 +49,13 @@ export abstract class TransientError extends BackfillError {}
 /** The source did not answer, or answered with a failure of its own (refused, reset, time-out, 5xx, a page of somebody else's). */
 export class SourceUnavailable extends TransientError {}
 
+/** The source has forgotten where the walk stood (a scroll, an iterator, a token with an end): it begins anew, once in an attempt. */
+export class PositionForgotten extends TransientError {
+  constructor(message: string, options: ErrorDetails = {}) {
+    super('position_forgotten', message, options)
+  }
+}
+
 /** Postgres did not answer, refused the connection or gave up (08*, 57P0*, 40001, 40P01, 55P03, 53*). Exit 75 where nothing else worked. */
 export class DestinationUnavailable extends TransientError {}
 

@@ -181,6 +181,8 @@ export interface RequestShape {
   readonly headers: Readonly<Record<string, Template>>
   /** JSON with templates in its strings, or null. Page parameters go into it where `bodyParams` is set. */
   readonly body: Json
+  /** Fields of a body that is a form (`application/x-www-form-urlencoded`), in the place of JSON; absent: none. */
+  readonly form?: Readonly<Record<string, Template>>
   /** True: page, size and cursor parameters are set in the body's top level, not in the query. */
   readonly bodyParams: boolean
   /** What it costs of each limit; absent: what its stream's requests cost. */
@@ -194,7 +196,13 @@ export type Pagination =
   | { readonly kind: 'none' }
   | ({ readonly kind: 'page'; readonly param: string; readonly first: number } & Numbered)
   | ({ readonly kind: 'offset'; readonly param: string } & Numbered)
-  | ({ readonly kind: 'cursor'; readonly from: Extract; readonly param: string } & Followed)
+  | ({
+      readonly kind: 'cursor'
+      readonly from: Extract
+      readonly param: string
+      /** What every page but the first is asked by, with the cursor and without the size; absent: the stream's request. */
+      readonly next?: RequestShape
+    } & Followed)
   /** The last row of a page says where the next one begins: its value at `row`, unique and in the order of the rows. A page without rows means the end. */
   | (LastRow & Sized)
   /** An object of several parameters, each put into the next request; absent or null means the end. */
@@ -217,6 +225,9 @@ interface Numbered extends Sized {
   readonly pages: Extract | null
   /** Size that the server used, where it says so. */
   readonly usedSize: Extract | null
+  /** As of {@link LastRow}; absent: it does not say. */
+  readonly more?: Extract
+  readonly done?: Extract
   readonly end: {
     /** True: fewer rows than the page size (the used one where known, else the one asked for) is the end. */
     readonly shortPage: boolean
@@ -230,14 +241,23 @@ interface LastRow {
   readonly param: string
   /** Where the answer says whether there is more: false means the end. null: it does not say. */
   readonly more: Extract | null
+  /** Where it says the opposite: true means the end. Absent: it does not. At most one of the two. */
+  readonly done?: Extract
   readonly end: Numbered['end']
 }
 interface Followed extends Sized {
+  /** As of {@link LastRow}, beside a next step that is named at the end, too; absent: it does not say. */
+  readonly more?: Extract
+  readonly done?: Extract
+  /** Answers to a later page that mean "I do not know this position any more": the walk begins anew. Absent: none do. */
+  readonly expired?: readonly EndError[]
   /** Signs of the end beside a missing next step; absent: none. */
   readonly end?: {
     /** A page without rows is the end, though it names a next step. */
     readonly emptyPage: boolean
     readonly errors: readonly EndError[]
+    /** Cursors that stand for "no next page", as text; absent: only null, false and empty text. */
+    readonly cursors?: readonly string[]
   }
 }
 export interface EndError {
@@ -335,6 +355,8 @@ export interface Column {
   readonly isRequired: boolean
   /** The value is a string that holds JSON (an `entities_json`): parsed before it is stored. */
   readonly parsesJson: boolean
+  /** The value is Unix time, a number or its text; absent: it is a date and time as text. */
+  readonly unixTime?: 'seconds' | 'milliseconds'
 }
 export type ColumnType =
   | 'text'

@@ -16,6 +16,8 @@ export type TemplatePart =
       readonly part: DatePart
       readonly format: string | null
       readonly shift?: DateShift
+      /** Its slashes stand between parts of a path: `{repo:path}`. Absent: they are part of the value. */
+      readonly isPath?: true
     }
   /** `{cursor}`: the position of the walk, in the request itself and not in a parameter beside it. */
   | { readonly kind: 'cursor' }
@@ -121,6 +123,8 @@ function readHole(hole: string, template: Template): TemplatePart {
   const shift = groups.step === undefined ? {} : { shift: { by, step: groups.step as DateStep } }
   const format = groups.format ?? null
   if (groups.config === undefined) {
+    if (format === 'path' && part === undefined && groups.step === undefined)
+      return { kind: 'dimension', name, part: 'start', format: null, isPath: true }
     if (name === 'cursor' && part === undefined && format === null && groups.step === undefined)
       return { kind: 'cursor' }
     return { kind: 'dimension', name, part: part ?? 'start', format, ...shift }

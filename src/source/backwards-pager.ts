@@ -8,10 +8,8 @@ import type { Cursor } from '../domain/ports.js'
 import type { Pagination } from '../domain/source-model.js'
 import type { Proof } from '../domain/task.js'
 import type { Backwards } from '../domain/walk-model.js'
-import { numberedPager, totalOf, usedSizeOf } from './numbered-pager.js'
+import { numberedPager, stepOf, totalOf, usedSizeOf } from './numbered-pager.js'
 import type { NextStep, PageReply, Pager, PagerOptions } from './pager.js'
-import { sizeParams } from './pager.js'
-import { firstStep } from './request.js'
 import { textOf, wholeNumber } from './rows.js'
 import { readVerdict, weaker } from './verdict.js'
 
@@ -41,7 +39,7 @@ export function backwardsPager(pagination: Numbered, rules: Backwards | null, op
       if (ahead !== undefined) return forward.stepAt(ahead)
       const { page, size } = readPlace(cursor)
       const at = pagination.kind === 'page' ? first + page : page * size
-      return { ...firstStep, cursor: String(at), params: { ...sizeParams(pagination, stream), [pagination.param]: at } }
+      return stepOf(pagination, stream, at)
     },
     after: (cursor, reply) => {
       const ahead = valueAt(cursor, ['forward'])

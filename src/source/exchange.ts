@@ -321,12 +321,14 @@ function statusError(
   const message = `fetch ${request.address} found status ${status}${excerpt === '' ? '' : `: "${excerpt}"`}${also}`
   const context = { status, ...(isDisguised ? { is_disguised: true } : {}) }
   if (fate === 'retry') return new SourceUnavailable(`http_${status}`, message, { context })
-  return new SourceRejected(`http_${status}`, message, { hint: hintOf(answer), context })
+  return new SourceRejected(`http_${status}`, message, { hint: hintOf(answer, request), context })
 }
 
 /** A 403 says by its form who said it: the source's rules, its front door, or a wall before it. */
-function hintOf(answer: WireAnswer): string | undefined {
+function hintOf(answer: WireAnswer, { url }: WireRequest): string | undefined {
   const { status, body } = answer
+  if (status === 404 && /%2F/i.test(new URL(url).pathname))
+    return 'the path holds a value with a slash in it: where its slashes part the path, write {name:path} in the definition'
   if (status === 401) return 'check the credentials of the source, and its user agent'
   if (status !== 403) return undefined
   if (isEmptyBody(answer))

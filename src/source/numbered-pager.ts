@@ -1,14 +1,15 @@
-// Owns walks by page number and by offset. What ends them, in this order: an empty page, a declared error, the exact total, the number of pages,
-// and a short page only where the source says so: servers clip the page size silently. Pure.
+// Owns walks by page number and by offset. What ends them, in this order: a declared error, the answer's own word that there is no more, an empty page, the exact
+// total, the number of pages, and a short page only where the source says so: servers clip the page size silently. Pure.
 import { InvariantError } from '../domain/errors.js'
 import type { Json } from '../domain/json.js'
 import { isJsonObject, valueAt } from '../domain/json.js'
 import type { Cursor, PassedPage } from '../domain/ports.js'
 import type { Extract, Pagination, Stream } from '../domain/source-model.js'
 import type { Proof } from '../domain/task.js'
+import { hasMore } from './more.js'
 import type { NextStep, PageReply, Pager, PagerOptions } from './pager.js'
-import { sizeParams } from './pager.js'
-import { firstStep } from './request.js'
+import { badAnswer, sizeParams } from './pager.js'
+import { firstStep, type Step } from './request.js'
 import { extract, isSameJson, type Reply, wholeNumber } from './rows.js'
 
 type Numbered = Pagination & { readonly kind: 'page' | 'offset' }
@@ -34,9 +35,7 @@ export function numberedPager(pagination: Numbered, { stream }: PagerOptions): P
     cursor === null ? { at: first, pages: 0, seen: 0, total: null, hasMoved: false } : readPlace(cursor)
   return {
     stepAt: (cursor) => {
-      const { at } = placeAt(cursor)
-      const own = pagination.param === '' ? {} : { [pagination.param]: at }
-      return { ...firstStep, cursor: String(at), params: { ...sizeParams(pagination, stream), ...own } }
+      return stepOf(pagination, stream, placeAt(cursor).at)
     },
     after: (cursor, reply) => afterPage(placeAt(cursor), reply, { pagination, stream }),
     guessAfter: (cursor, reply) => {
@@ -46,6 +45,12 @@ export function numberedPager(pagination: Numbered, { stream }: PagerOptions): P
       return next.seen < place.total ? writePlace(next) : null
     },
   }
+}
+
+/** The request for a page; without a parameter its number stands where the request names {cursor}. */
+export function stepOf(pagination: Numbered, stream: Stream, at: number): Step {
+  const own = pagination.param === '' ? {} : { [pagination.param]: at }
+  return { ...firstStep, cursor: String(at), value: at, params: { ...sizeParams(pagination, stream), ...own } }
 }
 
 /** The page at a cursor, and the place behind it, where that can be told without its answer. */
@@ -85,13 +90,21 @@ function afterPage(place: Place, reply: PageReply, context: NumberedContext): Ne
   const hasMoved = place.hasMoved || (found !== null && place.total !== null && found !== place.total)
   const next = { ...advance(place, count, context.pagination), total, hasMoved }
   const end: NextStep = { cursor: null, fingerprint: null, verdict: verdictAt(next) }
-  if (reply.isPastEnd || count === 0) return end
-  if (total !== null && next.seen === total) return end
-  if (total === null && next.pages === numberOf(reply, context.pagination.pages)) return end
-  if (isShortEnd(reply, context)) return end
+  if (reply.isPastEnd) return end
+  const more = hasMore(context.pagination, reply)
+  if (more === true && count === 0) throw badAnswer(reply, 'more to come, and no row')
+  if (more === false || count === 0) return end
+  if (more !== true && isLast(next, reply, context)) return end
   // A total that counts down the rows cannot run for ever; without one, or beyond it, a server that ignores the parameter repeats itself.
   const canRepeat = total === null || next.seen > total
   return { cursor: writePlace(next), fingerprint: canRepeat ? reply.hashBody() : null }
+}
+
+/** What is read of a page says that it is the last one. */
+function isLast({ seen, pages, total }: Place, reply: PageReply, context: NumberedContext): boolean {
+  if (total !== null && seen === total) return true
+  if (total === null && pages === numberOf(reply, context.pagination.pages)) return true
+  return isShortEnd(reply, context)
 }
 
 /** What a walk from the first page on proves at its end: that as many rows came as the source counted all the time. */

@@ -1,12 +1,12 @@
 // Owns what every kind of pagination has in common: a request for a cursor, and the cursor after an answer. Pure; all state is in the cursor,
 // so that another process can go on from it.
 import { AnswerInvalid } from '../domain/errors.js'
-import type { Json } from '../domain/json.js'
+import { ExactDecimal, isJsonObject, type Json } from '../domain/json.js'
 import type { Cursor } from '../domain/ports.js'
 import type { Pagination, Stream } from '../domain/source-model.js'
 import type { Proof } from '../domain/task.js'
 import type { Step } from './request.js'
-import { type Reply, wholeNumber } from './rows.js'
+import { type Reply, textOf, wholeNumber } from './rows.js'
 import type { Secrets } from './secrets.js'
 
 /** A decoded answer, as pagination sees it. */
@@ -80,6 +80,14 @@ export function scalarOf(value: Json | undefined): Scalar | null {
   if (typeof value === 'string') return value
   if (wholeNumber(value) !== null) return value as number
   return typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean' ? String(value) : null
+}
+
+/** A value as JSON that can stand in a cursor and in a body: lists and objects stay, numbers that are not exact here become text. */
+export function plainOf(value: Json): Json {
+  if (Array.isArray(value)) return value.map((part: Json) => plainOf(part))
+  if (value instanceof ExactDecimal) return textOf(value)
+  if (!isJsonObject(value)) return typeof value === 'boolean' || value === null ? value : scalarOf(value)
+  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, plainOf(part)]))
 }
 
 /** An answer that does not say where the walk goes on. */

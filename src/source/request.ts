@@ -7,6 +7,7 @@ import { isJsonObject } from '../domain/json.js'
 import type { RequestShape, Source, Template } from '../domain/source-model.js'
 import type { TemplateHole, TemplateScope } from '../domain/template.js'
 import { expandTemplate, parseTemplate } from '../domain/template.js'
+import { textOf } from './rows.js'
 import type { Secrets } from './secrets.js'
 
 /** A request as it leaves. */
@@ -22,17 +23,22 @@ export interface WireRequest {
 
 /** Where a walk's request differs from its shape. */
 export interface Step {
-  /** Page, size, cursor: set last, so that they win over the shape's own. */
-  readonly params: Readonly<Record<string, string | number | readonly string[]>>
+  /** Page, size, cursor: set last, so that they win over the shape's own. Only in a JSON body may a value be more than text or a number. */
+  readonly params: Params
   /** A next address as the source gave it (checked for its origin); its query stays as it is. */
   readonly url: string | null
   /** What `{cursor}` stands for; null on the first request. */
   readonly cursor: string | null
+  /** The same as the source gave it, for a place in JSON that is nothing but `{cursor}`; absent: the text. */
+  readonly value?: Json
+  /** A request in the place of the shape, with these parameters and none of the others; absent: the shape. */
+  readonly next?: { readonly shape: RequestShape; readonly params: Params }
   /** Parameters over the shape's own, still templates; absent: none. */
   readonly query?: Readonly<Record<string, Template>>
   /** Statuses that are not tried again, because the walk knows another way. */
   readonly surfaces?: readonly number[]
 }
+export type Params = Readonly<Record<string, Json>>
 export const firstStep: Step = { params: {}, url: null, cursor: null }
 
 export interface RequestParts {
@@ -45,13 +51,23 @@ export interface RequestParts {
 }
 
 /** @throws ConfigError where a value does not fit its place (host, path, header) or a variable is missing. */
-export function buildRequest(parts: RequestParts, step: Step): WireRequest {
+export function buildRequest(given: RequestParts, asked: Step): WireRequest {
+  const { parts, step } = resolve(given, asked)
   const scope = { ...parts.scope, cursor: step.cursor }
   const { url, authorization } = takeUserinfo(step.url === null ? buildUrl(parts, scope, step) : new URL(step.url))
-  const body = buildBody(parts.shape, scope, step)
-  const headers = buildHeaders(parts, scope, { ...authorization, ...(body === null ? {} : jsonBody) })
-  const { method } = parts.shape
+  const { method, form } = parts.shape
+  const body = form === undefined ? buildBody(parts.shape, scope, step) : buildForm(parts.shape, scope, step)
+  const type = form === undefined ? jsonBody : formBody
+  const headers = buildHeaders(parts, scope, { ...authorization, ...(body === null ? {} : type) })
   return { method, url, headers, body, address: `${method} ${parts.secrets.clean(url)}` }
+}
+
+/** A further page may have a request of its own, which takes nothing from the first one's. */
+function resolve(parts: RequestParts, step: Step): { readonly parts: RequestParts; readonly step: Step } {
+  if (step.next === undefined) return { parts, step }
+  const { shape, params } = step.next
+  const { query: _, ...rest } = step
+  return { parts: { ...parts, shape }, step: { ...rest, params } }
 }
 
 /** Scheme, host and port that credentials may be sent to. @throws ConfigError as {@link buildRequest}. */
@@ -60,22 +76,27 @@ export function originOf(parts: RequestParts): string {
 }
 
 const jsonBody = { 'content-type': 'application/json' }
+const formBody = { 'content-type': 'application/x-www-form-urlencoded' }
 
 function buildUrl(parts: RequestParts, scope: TemplateScope, step: Step): URL {
   const { shape } = parts
   const base = baseUrl(parts.source, scope)
   const path = expandTemplate(shape.path, scope, encodePathPart)
   const url = joinPath(base, path)
-  for (const [name, template] of Object.entries({ ...shape.query, ...step.query })) {
+  setAll(url.searchParams, { ...shape.query, ...step.query }, scope)
+  if (shape.bodyParams) return url
+  for (const [name, value] of Object.entries(step.params)) url.searchParams.set(name, textOf(value))
+  return url
+}
+
+function setAll(target: URLSearchParams, templates: Readonly<Record<string, Template>>, scope: TemplateScope): void {
+  for (const [name, template] of Object.entries(templates)) {
     // A first request has no cursor: the parameter is left out, not sent empty.
-    if (step.cursor === null && isBareCursor(template)) continue
+    if (scope.cursor === null && isBareCursor(template)) continue
     const value = expandTemplate(template, scope)
     if (value === '' && template !== '' && !isBareCursor(template)) throw emptyParameter(name)
-    url.searchParams.set(name, value)
+    target.set(name, value)
   }
-  if (shape.bodyParams) return url
-  for (const [name, value] of Object.entries(step.params)) url.searchParams.set(name, String(value))
-  return url
 }
 
 function baseUrl(source: Source, scope: TemplateScope): URL {
@@ -114,6 +135,11 @@ function splitOnce(text: string, separator: string): [string, string | undefined
 
 /** In the query part of a path the same encoding is right: it covers all of a query's own characters. */
 function encodePathPart(value: string, hole: TemplateHole): string {
+  const parts = hole.kind === 'dimension' && hole.isPath === true ? value.split('/') : [value]
+  return parts.map((part) => encodeOnePart(part, hole)).join('/')
+}
+
+function encodeOnePart(value: string, hole: TemplateHole): string {
   // `/users/{id}` with nothing would ask for all users.
   if (value === '' && hole.kind !== 'cursor') throw emptyPart(hole)
   return encodeURIComponent(value)
@@ -149,6 +175,19 @@ function emptyParameter(name: string): SourceRejected {
   return new SourceRejected('empty_parameter', `build parameter "${name}" found an empty value`, {
     hint: 'give it a value, or leave the parameter out of the definition',
   })
+}
+
+/** True where the parameter (or `{cursor}`, where it has none) stands in JSON, which holds lists and objects. */
+export function takesJson({ form, body, bodyParams }: RequestShape, param: string): boolean {
+  if (form !== undefined) return false
+  return param === '' ? holdsBareCursor(body) : bodyParams
+}
+
+function holdsBareCursor(value: Json): boolean {
+  if (typeof value === 'string') return isBareCursor(value)
+  return (
+    typeof value === 'object' && value !== null && Object.values(value).some((part) => holdsBareCursor(part as Json))
+  )
 }
 
 function isBareCursor(template: Template): boolean {
@@ -188,6 +227,17 @@ export function checkHeader(name: string, value: string): void {
   }
 }
 
+/** The fields of a form; of a list each value is a field of that name. */
+function buildForm({ form = {}, bodyParams }: RequestShape, scope: TemplateScope, step: Step): string {
+  const fields = new URLSearchParams()
+  setAll(fields, form, scope)
+  for (const [name, value] of bodyParams ? Object.entries(step.params) : []) {
+    fields.delete(name)
+    for (const one of Array.isArray(value) ? (value as readonly Json[]) : [value]) fields.append(name, textOf(one))
+  }
+  return fields.toString()
+}
+
 function buildBody(shape: RequestShape, scope: TemplateScope, step: Step): string | null {
   if (!shape.bodyParams) return shape.body === null ? null : JSON.stringify(fillBody(shape.body, scope, step))
   const filled = fillBody(shape.body ?? {}, scope, step)
@@ -197,10 +247,11 @@ function buildBody(shape: RequestShape, scope: TemplateScope, step: Step): strin
   })
 }
 
-/** Strings are templates, everything else stays what it is; a string that is nothing but `{cursor}` is null on the first request. */
+/** Strings are templates, everything else stays what it is; a string that is nothing but `{cursor}` is null on the first request, and else what the source gave. */
 function fillBody(value: Json, scope: TemplateScope, step: Step): Json {
   if (typeof value === 'string') {
-    return step.cursor === null && isBareCursor(value) ? null : expandTemplate(value, scope)
+    if (!isBareCursor(value)) return expandTemplate(value, scope)
+    return step.cursor === null ? null : (step.value ?? step.cursor)
   }
   if (Array.isArray(value)) return value.map((part: Json) => fillBody(part, scope, step))
   if (!isJsonObject(value)) return value

@@ -164,9 +164,24 @@ export function countIn(reply: Reply, rules: readonly CountRule[]): SourceCount 
 
 /** What one rule finds in an answer; null where the value is missing. */
 export function countBy(reply: Reply, rule: CountRule): SourceCount | null {
-  const value = wholeNumber(extract(reply, rule.from))
+  const found = extract(reply, rule.from)
+  if (found === undefined) refuseDotted(reply, rule.from)
+  const value = wholeNumber(found)
   if (value === null) return null
   return { value, trust: rule.exactBelow === null || value < rule.exactBelow ? 'exact' : 'at least' }
+}
+
+/** A count that the definition only misspells must not pass for one that the source does not give. */
+function refuseDotted({ root }: Reply, from: Extract): void {
+  const dotted = 'path' in from ? dottedKey(root, from.path) : null
+  if (dotted === null || 'header' in from) return
+  throw new AnswerInvalid(
+    'bad_count',
+    `read the count found nothing at "${pathText(from.path)}", and a key of that very name`,
+    {
+      hint: dottedHint(dotted),
+    },
+  )
 }
 
 /** Present, not null, not false and not empty. */

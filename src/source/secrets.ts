@@ -83,8 +83,10 @@ function withoutUserinfo(text: string): string {
 
 function templatesOf(source: Source, stream: Stream): Template[] {
   const { confirm } = stream.prune
+  const next = stream.pagination.kind === 'cursor' ? stream.pagination.next : undefined
   const requests = [
     stream.request,
+    ...(next === undefined ? [] : [next]),
     ...stream.count.flatMap((rule) => (rule.request === null ? [] : [rule.request])),
     ...(typeof confirm === 'string' ? [] : [confirm.request]),
   ]
@@ -93,7 +95,8 @@ function templatesOf(source: Source, stream: Stream): Template[] {
 }
 
 function templatesOfRequest(request: RequestShape): Template[] {
-  return [request.path, ...Object.values(request.query), ...Object.values(request.headers), ...stringsIn(request.body)]
+  const { path, query, headers, body, form = {} } = request
+  return [path, ...Object.values(query), ...Object.values(headers), ...stringsIn(body), ...Object.values(form)]
 }
 
 function stringsIn(value: Json): string[] {

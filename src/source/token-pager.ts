@@ -7,11 +7,12 @@ import type { Cursor } from '../domain/ports.js'
 import type { Pagination } from '../domain/source-model.js'
 import { headerText } from './header-text.js'
 import { linkByRelation } from './link-header.js'
+import { hasMore, saysMore } from './more.js'
 import type { PageReply, Pager, PagerOptions } from './pager.js'
-import { badAnswer, type Scalar, scalarOf, sizeParams } from './pager.js'
+import { badAnswer, plainOf, type Scalar, scalarOf, sizeParams } from './pager.js'
 import type { Step } from './request.js'
-import { firstStep } from './request.js'
-import { dottedHint, dottedKey, extract } from './rows.js'
+import { firstStep, takesJson } from './request.js'
+import { dottedHint, dottedKey, extract, textOf } from './rows.js'
 
 type TokenPagination = Exclude<Pagination, { kind: 'page' | 'offset' | 'lastRow' }>
 
@@ -26,10 +27,14 @@ export function tokenPager(pagination: TokenPagination, options: PagerOptions): 
       if (reply.isPastEnd || (end?.emptyPage === true && reply.rows.length === 0))
         return { cursor: null, fingerprint: null }
       const cursor = nextCursor(reply, pagination, options)
+      const signs = pagination.kind === 'none' ? {} : pagination
       if (cursor === null) {
         refuseDotted(reply, pagination)
+        if (saysMore(signs, reply) === true) throw badAnswer(reply, 'more to come, and no next step')
         return { cursor, fingerprint: null }
       }
+      // Many name a next step at their end, too, for what may come later.
+      if (hasMore(signs, reply) === false) return { cursor: null, fingerprint: null }
       // A source that goes on until a page is empty may name the same step each time and still go on: then the page itself must not repeat.
       const page = end?.emptyPage === true ? reply.hashBody() : ''
       return { cursor, fingerprint: `${fingerprintOf(cursor)}${page}` }
@@ -41,10 +46,12 @@ export function tokenPager(pagination: TokenPagination, options: PagerOptions): 
 function stepAt(cursor: Cursor, first: Step, context: { pagination: TokenPagination; options: PagerOptions }): Step {
   const { pagination, options } = context
   if (pagination.kind === 'cursor') {
-    const token = scalarOf(valueAt(cursor, ['cursor']))
-    if (token === null) throw badCursor(pagination.kind)
-    const own = pagination.param === '' ? {} : { [pagination.param]: token }
-    return { ...first, cursor: String(token), params: { ...first.params, ...own } }
+    const value = valueAt(cursor, ['cursor'])
+    if (value === undefined || value === null) throw badCursor(pagination.kind)
+    const params = pagination.param === '' ? {} : { [pagination.param]: value }
+    const at = { cursor: textOf(value), value }
+    if (pagination.next !== undefined) return { ...firstStep, ...at, next: { shape: pagination.next, params } }
+    return { ...first, ...at, params: { ...first.params, ...params } }
   }
   if (pagination.kind === 'continue') {
     const params = valueAt(cursor, ['continue'])
@@ -61,7 +68,11 @@ function nextCursor(reply: PageReply, pagination: TokenPagination, options: Page
     case 'none':
       return null
     case 'cursor':
-      return tokenCursor(extract(reply, pagination.from), reply)
+      return tokenCursor(
+        cursorIn(reply, pagination),
+        reply,
+        takesJson(pagination.next ?? options.stream.request, pagination.param),
+      )
     case 'continue':
       return continueCursor(valueAt(reply.root, pagination.from), reply)
     case 'link':
@@ -93,9 +104,15 @@ function isEnd(value: Json | undefined): value is undefined | null | false | '' 
   return value === undefined || value === null || value === false || value === ''
 }
 
-function tokenCursor(value: Json | undefined, reply: PageReply): Cursor | null {
+/** The cursor of an answer; null where it is one of those that stand for the end. */
+function cursorIn(reply: PageReply, { from, end }: TokenPagination & { readonly kind: 'cursor' }): Json | undefined {
+  const value = extract(reply, from)
+  return end?.cursors?.includes(textOf(value)) === true ? null : value
+}
+
+function tokenCursor(value: Json | undefined, reply: PageReply, mayBeJson: boolean): Cursor | null {
   if (isEnd(value)) return null
-  const token = scalarOf(value)
+  const token = mayBeJson ? plainOf(value) : scalarOf(value)
   if (token === null) throw badAnswer(reply, 'a cursor that is neither text nor a number')
   return { cursor: token }
 }

@@ -1,6 +1,6 @@
 // Owns asking for one partition: its requests built, sent, and read as pages or as counts. Knows nothing of the order of pages.
 import { createHash } from 'node:crypto'
-import { AnswerInvalid, type BackfillError, SourceUnavailable } from '../domain/errors.js'
+import { AnswerInvalid, type BackfillError, PositionForgotten, SourceUnavailable } from '../domain/errors.js'
 import type { Json } from '../domain/json.js'
 import { valueAt } from '../domain/json.js'
 import type { KeyText, QuestionStart, SourceCount } from '../domain/ports.js'
@@ -85,12 +85,16 @@ export function createVisit(start: PartitionStart, options: VisitOptions): Visit
       }
       const readers = {
         // No content is no error, and may be all that an empty first page says.
-        read: (answer: WireAnswer) =>
-          (answer.status === 204 ? readPastEnd(answer, reading) : null) ?? readPage(answer, reading),
-        readError: (answer: WireAnswer) =>
-          asking.isFirst ? readNothing(answer, reading) : readPastEnd(answer, reading),
+        read: (answer: WireAnswer) => {
+          refuseForgotten(answer, reading)
+          return (answer.status === 204 ? readPastEnd(answer, reading) : null) ?? readPage(answer, reading)
+        },
+        readError: (answer: WireAnswer) => {
+          refuseForgotten(answer, reading)
+          return asking.isFirst ? readNothing(answer, reading) : readPastEnd(answer, reading)
+        },
       }
-      const caller = { ...callerOf(asking, readers), surfaces: step.surfaces ?? [] }
+      const caller = { ...callerOf(asking, readers, step.next?.shape), surfaces: step.surfaces ?? [] }
       return await exchange(request, caller, options.dependencies)
     },
     askCount: async (rule, shape, asking) => {
@@ -347,6 +351,18 @@ function readPastEnd(answer: WireAnswer, reading: PageReading): PageReply | null
   const root = tryJson(answer.body)
   if (!rules.some((rule) => isEndError(rule, root))) return null
   return nothingOf(answer, reading)
+}
+
+/** @throws PositionForgotten where the answer to a later page says that its position is not known any more. */
+function refuseForgotten(answer: WireAnswer, { isFirst, stream: { pagination }, address }: PageReading): void {
+  if (isFirst || !('expired' in pagination)) return
+  const rules = pagination.expired.filter(({ status }) => status === answer.status)
+  if (rules.length === 0) return
+  const root = tryJson(answer.body)
+  if (!rules.some((rule) => isEndError(rule, root))) return
+  throw new PositionForgotten(
+    `read ${address} found status ${answer.status}, which means that the source has forgotten where the walk stood`,
+  )
 }
 
 /** An error of the first request that means "there is nothing"; null where it is an error. A page of HTML is somebody else's. */

@@ -221,7 +221,7 @@ function advanceLoop(loop: LoopState, next: NextStep, reply: PageReply): LoopSta
   const { state, isLoop } = stepLoop(loop, fingerprint)
   if (!isLoop) return state
   throw new AnswerInvalid('loop', `walk on after ${reply.address} found a position where it had been before`, {
-    hint: 'compare "paginate" with how the source wants to be asked: a parameter it ignores gives the same page for ever',
+    hint: 'compare "paginate" with how the source wants to be asked: a parameter it ignores gives the same page for ever; one that names a cursor after its last page, too, says elsewhere that there is no more ("more", "done", "end")',
   })
 }
 

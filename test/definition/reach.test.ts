@@ -111,7 +111,7 @@ describe('what is read as something else', () => {
   it('names the keys of the kind that was meant, where another kind has the unknown one', () => {
     const cursor = 'answer: { rows: data }\npaginate: { cursor: next, param: c, pages: n }'
     expect(mistakesOf(cursor)[0]).toBe(
-      '10  ~.paginate.pages  expected one of "cursor", "param", "size", "max", "end", found "pages"',
+      '10  ~.paginate.pages  expected one of "cursor", "param", "next", "size", "max", "more", "done", "expired", "end", found "pages"',
     )
   })
 })
