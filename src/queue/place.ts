@@ -2,6 +2,7 @@
  * Owns where queue.db was used last for writing, and what another place means: a folder that was moved, or a copy. Of a copy and its original each would keep a
  * lock and a budget of its own. Must not know: tasks, Postgres (which tells copies on other machines apart). What survives a kill: the place before, or this one.
  */
+import { randomUUID } from 'node:crypto'
 import { realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { ConfigError, InvariantError } from '../domain/errors.js'
@@ -11,15 +12,24 @@ import { guardSqlite } from './sqlite-errors.js'
 import type { Store } from './store.js'
 
 /**
- * Writes down that the queue is used here from now on.
+ * Writes down that the queue is used here from now on. One that fills no database yet is a queue of its own wherever it is (a seeded workspace that is copied to
+ * begin others): elsewhere it gets an id of its own, so no database takes both.
  * @returns the place before, where it was moved from there; null where it was not
  * @throws ConfigError `copied_queue` where the place before still holds a queue of this id, or may not be looked at; QueueUnavailable where that one is busy
  */
 export function keepPlace(store: Store, file: string): string | null {
   const here = placeOf(file)
-  const { place, id } = store.read(() => ({ place: readMeta(store, 'place'), id: readMeta(store, 'queue_id') }))
+  const { place, id, database } = store.read(() => ({
+    place: readMeta(store, 'place'),
+    id: readMeta(store, 'queue_id'),
+    database: readMeta(store, 'database_id'),
+  }))
   if (place === here) return null
   const isMoved = place !== null && !isOneFolder(place, here)
+  if (isMoved && database === null) {
+    takePlace(store, file, randomUUID())
+    return place
+  }
   if (isMoved && id !== null) refuseCopy(id, { place, here })
   store.write(() => writeMeta(store, 'place', here))
   return isMoved ? place : null

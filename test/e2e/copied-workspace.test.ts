@@ -156,6 +156,8 @@ describe('two copies that cannot see each other, as on two machines', { timeout:
   it('at work at the same moment promote each row once: the ledger fences one of the two', async () => {
     await setup({ a: 55, b: 35 })
     await workspace.run('seed')
+    // Binds the queue to the database, and asks the source for nothing.
+    await workspace.run('pruned')
     const { one, two } = await part()
     api.before = async () => {
       await until(() => api.requests.filter((request) => request === 'a 1').length > 1)

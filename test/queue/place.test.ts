@@ -46,16 +46,36 @@ const copy = (from: string, to: string): void => {
   cpSync(dirname(from), dirname(to), { recursive: true })
 }
 
-beforeEach(() => {
+beforeEach(async () => {
   root = fastFolder('backfill-place-')
   first = join(root, 'first', 'queue.db')
   second = join(root, 'second', 'queue.db')
   mkdirSync(dirname(first))
-  visit(first, { mode: 'create' })
+  const queue = open(first, { mode: 'create' })
+  await queue.bindDatabase('database')
+  queue.close()
 })
 afterEach(() => rmSync(root, { recursive: true, force: true }))
 
 describe('a copied queue', () => {
+  test('that fills no database yet is one of its own, and no database takes both', async () => {
+    rmSync(dirname(first), { recursive: true })
+    mkdirSync(dirname(first))
+    const queue = open(first, { mode: 'create' })
+    queue.close()
+    copy(first, second)
+    const copied = open(second)
+    copied.close()
+    expect(copied).toMatchObject({ movedFrom: first })
+    expect(copied.id).not.toBe(queue.id)
+    const again = [open(first), open(second)]
+    for (const one of again) one.close()
+    expect(again).toMatchObject([
+      { id: queue.id, movedFrom: null },
+      { id: copied.id, movedFrom: null },
+    ])
+  })
+
   test('is refused by every way to write as long as the original is there, and the original goes on', () => {
     copy(first, second)
     for (const mode of ['write', 'create'] as const) {
