@@ -44,7 +44,7 @@ export function createSourceClient(options: SourceClientOptions): SourceClient {
   const visitOf: VisitMaker = (start) => createVisit(start, { environment, userAgent, keeper, dependencies })
   const sizes = new Map<string, number>()
   return {
-    walk: (start) => walk(start, visitOf, sizes),
+    walk: (start) => walk(start, { visitOf, sizes, log }),
     count: async (start) => await count(start, { visit: visitOf(start), sizes }, log),
     areGone: async (start, keys) => {
       const { confirm } = start.stream.prune
@@ -59,12 +59,17 @@ export function createSourceClient(options: SourceClientOptions): SourceClient {
 
 async function* walk(
   start: WalkStart,
-  visitOf: VisitMaker,
-  sizes: Map<string, number>,
+  { visitOf, sizes, log }: { readonly visitOf: VisitMaker; readonly sizes: Map<string, number>; readonly log: Log },
 ): AsyncGenerator<Page, void, undefined> {
   const { source, since } = start
   const visit = visitOf(start)
-  const { askPage } = visit
+  const askPage: typeof visit.askPage = async (step, asking) => {
+    const reply = await visit.askPage(step, asking)
+    // No row and no list either: the definition takes it for the source's word, so somebody can read it afterwards.
+    if (asking.isFirst && reply.isPastEnd)
+      log('info', 'source.nothing', { source: source.name, stream: start.stream.name, address: reply.address })
+    return reply
+  }
   const pager = pagerOf({ ...pagerOptions(start, { visit, sizes }), since })
   if (start.page !== undefined) {
     yield await onePage(start, { pager, ask: askPage, cursor: cursorOf(start.page) })

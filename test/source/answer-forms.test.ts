@@ -12,12 +12,12 @@ interface Told {
   readonly body: string
 }
 
-async function walk({ status = 200, type = 'application/json', body }: Told, answer: Shape) {
+async function walk({ status = 200, type = 'application/json', body }: Told, answer: Shape, around = bench()) {
   const server = await serve((_, response) => response.writeHead(status, { 'content-type': type }).end(body))
   const days = { kind: 'dates', from: '2024-01-01', to: 'today', step: 'day', exclude: [], aliases: {} } as const
   const source = sourceOf(server.origin, { dimensions: { day: days } })
   const stream = streamOf({ answer, more: { dimensions: ['day'] } })
-  const pages = await pagesOf(bench().client, startOf(source, stream, { partition: { day: '2024-03-09' } }))
+  const pages = await pagesOf(around.client, startOf(source, stream, { partition: { day: '2024-03-09' } }))
   return pages.flatMap(({ records }) => records)
 }
 
@@ -58,6 +58,21 @@ describe('one record', () => {
 
 describe('an error that means "there is nothing"', () => {
   const emptyOn = [{ status: 404, path: ['message'], equals: 'Not Found' }]
+
+  it('is written to the log, as nothing else tells it from a list without rows', async () => {
+    const around = bench()
+    await walk({ status: 404, body: '{ "message": "Not Found" }' }, { emptyOn }, around)
+    expect(around.events).toEqual([
+      {
+        level: 'info',
+        event: 'source.nothing',
+        fields: { source: 'acme', stream: 'things', address: expect.stringMatching(/^GET http/) as string },
+      },
+    ])
+    const other = bench()
+    await walk({ body: '[]' }, { emptyOn }, other)
+    expect(other.events).toEqual([])
+  })
 
   it('is an answer without rows', async () => {
     const told = { status: 404, body: '{ "message": "Not Found" }' }
