@@ -12,7 +12,7 @@ import type { PageReply, Pager, PagerOptions } from './pager.js'
 import { badAnswer, plainOf, type Scalar, scalarOf, sizeParams } from './pager.js'
 import type { Step } from './request.js'
 import { firstStep, takesJson } from './request.js'
-import { dottedHint, dottedKey, extract, textOf } from './rows.js'
+import { dottedHint, dottedKey, extract, type Reply, textOf } from './rows.js'
 
 type TokenPagination = Exclude<Pagination, { kind: 'page' | 'offset' | 'lastRow' }>
 
@@ -82,7 +82,39 @@ function nextCursor(reply: PageReply, pagination: TokenPagination, options: Page
   }
 }
 
-function nextLink(reply: PageReply, relation: string): string | null {
+/**
+ * Whether an answer names a step behind it; null: what it names says nothing, because the walk ends by another sign.
+ * @throws AnswerInvalid where its word on that cannot be read.
+ */
+export function goesOn(
+  pagination: Exclude<Pagination, { kind: 'page' | 'offset' | 'none' }>,
+  reply: Pick<PageReply, 'headers' | 'root' | 'address'>,
+): boolean | null {
+  const more = saysMore(pagination, reply)
+  if (more !== null) return more
+  if (pagination.kind === 'lastRow') return null
+  const isNamed = !isEnd(placeOfNext(reply, pagination))
+  const { end } = pagination
+  return isNamed && (end?.emptyPage === true || (end?.errors.length ?? 0) > 0) ? null : isNamed
+}
+
+function placeOfNext(
+  reply: Pick<PageReply, 'headers' | 'root' | 'address'>,
+  pagination: Exclude<TokenPagination, { kind: 'none' }>,
+): Json | undefined {
+  switch (pagination.kind) {
+    case 'cursor':
+      return cursorIn(reply, pagination)
+    case 'continue':
+      return valueAt(reply.root, pagination.from)
+    case 'link':
+      return nextLink(reply, pagination.rel)
+    case 'nextUrl':
+      return extract(reply, pagination.from)
+  }
+}
+
+function nextLink(reply: Pick<PageReply, 'headers' | 'address'>, relation: string): string | null {
   const link = linkByRelation(headerText(reply.headers.link) ?? '', relation)
   if (link === 'unreadable')
     throw badAnswer(reply, `a Link header that cannot be read, so that "${relation}" may be in it`)
@@ -104,10 +136,15 @@ function isEnd(value: Json | undefined): value is undefined | null | false | '' 
   return value === undefined || value === null || value === false || value === ''
 }
 
+/** `[]` and `{}`: sent back they would ask for the first page again. */
+function isEmpty(value: Json | undefined): boolean {
+  return typeof value === 'object' && (Array.isArray(value) || isJsonObject(value)) && Object.keys(value).length === 0
+}
+
 /** The cursor of an answer; null where it is one of those that stand for the end. */
-function cursorIn(reply: PageReply, { from, end }: TokenPagination & { readonly kind: 'cursor' }): Json | undefined {
+function cursorIn(reply: Reply, { from, end }: TokenPagination & { readonly kind: 'cursor' }): Json | undefined {
   const value = extract(reply, from)
-  return end?.cursors?.includes(textOf(value)) === true ? null : value
+  return isEmpty(value) || end?.cursors?.includes(textOf(value)) === true ? null : value
 }
 
 function tokenCursor(value: Json | undefined, reply: PageReply, mayBeJson: boolean): Cursor | null {

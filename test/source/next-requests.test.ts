@@ -222,6 +222,33 @@ describe('a cursor that is JSON', () => {
     expect(bodies).toEqual(['{}', '{"search_after":["9007199254740993","a"]}'])
   })
 
+  it('keeps every number that is exact here a number', async () => {
+    const numbers = [-5, 1.5, -0.25, 1e21]
+    const asCursor = await walk(
+      ['answer: { rows: rows }', 'request: { params_in: body }', 'paginate: { cursor: next, param: c }'],
+      paged((at) => (at === 2 ? numbers : -7)),
+    )
+    expect(asCursor.bodies).toEqual(['{}', '{"c":[-5,1.5,-0.25,1e+21]}', '{"c":-7}'])
+    let first = -3
+    const asLastRow = await walk(
+      ['answer: { rows: rows }', 'request: { params_in: body }', 'paginate: { last_row: id, param: c, more: more }'],
+      (_, response) => {
+        first += 1.5
+        json(response, { rows: [{ id: first }], more: first < 0 })
+      },
+    )
+    expect(asLastRow.bodies).toEqual(['{}', '{"c":-1.5}'])
+  })
+
+  it.each([['[]'], ['{}']])('is the end where it is empty: %s', async (empty) => {
+    const { ids, bodies } = await walk(
+      ['answer: { rows: rows }', 'request: { params_in: body }', 'paginate: { cursor: next, param: c }'],
+      paged((at) => (at === 4 ? JSON.parse(empty) : [at])),
+    )
+    expect(ids).toEqual([0, 1, 2, 3])
+    expect(bodies).toEqual(['{}', '{"c":[2]}'])
+  })
+
   it.each([
     ['paginate: { cursor: next, param: c }', 'a cursor that is neither text nor a number'],
     ['paginate: { last_row: sort, param: c }', 'the last row has no text or number at "sort"'],
