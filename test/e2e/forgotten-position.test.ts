@@ -65,7 +65,11 @@ afterEach(async () => {
   await close()
 })
 
-async function open(expired: string, disposition = 'mirror', key = 'key: id\n    prune: { confirm: later }'): Promise<void> {
+async function open(
+  expired: string,
+  disposition = 'mirror',
+  key = 'key: id\n    prune: { confirm: later }',
+): Promise<void> {
   const definition = `source: lists
 base_url: ${url}
 budget: { delay: 0s }
