@@ -31,6 +31,8 @@ export interface Step {
   readonly cursor: string | null
   /** The same as the source gave it, for a place in JSON that is nothing but `{cursor}`; absent: the text. */
   readonly value?: Json
+  /** Each request moves the position on, which the source keeps itself: asked again it answers with what comes next. */
+  readonly isKept?: true
   /** A request in the place of the shape, with these parameters and none of the others; absent: the shape. */
   readonly next?: { readonly shape: RequestShape; readonly params: Params }
   /** Parameters over the shape's own, still templates; absent: none. */

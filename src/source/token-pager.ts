@@ -22,8 +22,12 @@ export function tokenPager(pagination: TokenPagination, options: PagerOptions): 
   const end = pagination.kind === 'none' ? undefined : pagination.end
   const first: Step = pagination.kind === 'none' ? firstStep : { ...firstStep, params: sizeParams(pagination, stream) }
   return {
-    stepAt: (cursor) => (cursor === null ? first : stepAt(cursor, first, { pagination, options })),
-    after: (_, reply) => {
+    stepAt: (cursor) => {
+      if (cursor === null) return first
+      const step = stepAt(cursor, first, { pagination, options })
+      return valueAt(cursor, ['kept']) === true ? { ...step, isKept: true } : step
+    },
+    after: (asked, reply) => {
       if (reply.isPastEnd || (end?.emptyPage === true && reply.rows.length === 0))
         return { cursor: null, fingerprint: null }
       const cursor = nextCursor(reply, pagination, options)
@@ -37,10 +41,20 @@ export function tokenPager(pagination: TokenPagination, options: PagerOptions): 
       if (hasMore(signs, reply) === false) return { cursor: null, fingerprint: null }
       // A source that goes on until a page is empty may name the same step each time and still go on: then the page itself must not repeat.
       const page = end?.emptyPage === true ? reply.hashBody() : ''
-      return { cursor, fingerprint: `${fingerprintOf(cursor)}${page}` }
+      const fingerprint = `${fingerprintOf(cursor)}${page}`
+      return { cursor: end?.emptyPage === true && isSameStep(asked, cursor) ? markKept(cursor) : cursor, fingerprint }
     },
     guessAfter: () => null,
   }
+}
+
+/** The step that was taken is named again behind its page. */
+function isSameStep(asked: Cursor | null, next: Cursor): boolean {
+  return asked !== null && fingerprintOf(markKept(asked)) === fingerprintOf(markKept(next))
+}
+
+function markKept(cursor: Cursor): Cursor {
+  return isJsonObject(cursor) ? { ...cursor, kept: true } : cursor
 }
 
 function stepAt(cursor: Cursor, first: Step, context: { pagination: TokenPagination; options: PagerOptions }): Step {

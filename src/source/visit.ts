@@ -95,7 +95,8 @@ export function createVisit(start: PartitionStart, options: VisitOptions): Visit
           return asking.isFirst ? readNothing(answer, reading) : readPastEnd(answer, reading)
         },
       }
-      const caller = { ...callerOf(asking, readers, step.next?.shape), surfaces: step.surfaces ?? [] }
+      const { onRepeat } = asking
+      const caller = { ...callerOf(asking, readers, step.next?.shape), surfaces: step.surfaces ?? [], onRepeat }
       return await exchange(request, caller, options.dependencies)
     },
     askCount: async (rule, shape, asking) => {
