@@ -62,6 +62,7 @@ function compilePass(
   checkTemplates(scope, spotAt(spot, 'query'), { templates: query, mayUseCursor: false })
   const form = pass.form ?? '{from}'
   requireHoles(scope, spotAt(spot, 'form'), { form, names: ['from'] })
+  requireFormat(scope, spot, { pass, columns })
   return {
     field: recordPath(pass.field, columns),
     param: pass.param,
@@ -70,6 +71,19 @@ function compilePass(
     query,
     isAscending: pass.ascending ?? false,
   }
+}
+
+/** A source that writes a moment as Unix time wants to be asked for it in the same way: where it does not, the definition says so. */
+function requireFormat(
+  scope: SourceScope,
+  spot: Spot,
+  { pass, columns }: { readonly pass: PassDraft; readonly columns: readonly Column[] | null },
+): void {
+  const place = JSON.stringify(recordPath(pass.field, columns))
+  const column = columns?.find(({ path }) => path !== null && JSON.stringify(path) === place)
+  if (pass.format !== undefined || column?.unixTime === undefined) return
+  const expected = `${column.unixTime}, as column "${column.name}" has it (or iso, where the parameter wants that)`
+  refuse(scope.mistakes, spotAt(spot, 'format'), { expected, found: 'nothing' })
 }
 
 /** A column's name stands for its place in the record. */

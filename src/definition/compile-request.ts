@@ -220,6 +220,7 @@ export function checkPages(
 /** One place says whether there is more, and a walk backwards ends at the first page. */
 function checkSigns(scope: SourceScope, spot: Spot, pagination: Pagination): void {
   if (pagination.kind === 'none') return
+  checkForgotten(scope, spot, pagination)
   const { more = null, done } = pagination
   const at = spotAt(spot, 'paginate', done === undefined ? 'more' : 'done')
   const found = isGiven(at) ? at : spot
@@ -228,6 +229,17 @@ function checkSigns(scope: SourceScope, spot: Spot, pagination: Pagination): voi
   if (!('backwards' in pagination) || (more === null && done === undefined)) return
   const expected = 'no "more" and no "done" beside "backwards", which ends at the first page'
   refuse(scope.mistakes, found, { expected, found: 'one' })
+}
+
+/** A status that always means "forgotten" can not be the end as well: the walk would begin anew at its end. */
+function checkForgotten(scope: SourceScope, spot: Spot, pagination: Pagination): void {
+  if (!('expired' in pagination)) return
+  const ends = pagination.end?.errors.map(({ status }) => status) ?? []
+  const both = pagination.expired.find(({ status, path }) => path === null && ends.includes(status))
+  if (both === undefined) return
+  const at = spotAt(spot, 'paginate', 'expired')
+  const expected = `a path that tells them apart, because ${both.status} is an error of "end", too`
+  refuse(scope.mistakes, isGiven(at) ? at : spot, { expected, found: `${both.status} alone` })
 }
 
 export interface CompiledPagination {

@@ -51,6 +51,8 @@ export interface Caller<T> {
   readonly surfaces?: readonly number[]
   /** Called for each try, booked and about to leave. */
   readonly onRequest: () => void
+  /** Called before a try whose answer the one before it may have had; absent: nobody asks. */
+  readonly onRepeat?: (() => void) | undefined
   /** Reads a 2xx. What it throws is classified already; SourceUnavailable is tried again, {@link Refusal} waits for the budget. */
   readonly read: (answer: WireAnswer) => T
   /** What an error status means where it is an answer all the same (past the end); null where it is an error. */
@@ -117,6 +119,7 @@ export async function exchange<T>(
         const backoff = retryDelayMs * 2 ** retriesConsumed * (0.5 + dependencies.random() / 2)
         const waitMs = Math.max(Math.round(backoff), error.waitMs)
         logRetry(error, waitMs, { caller, dependencies })
+        caller.onRepeat?.()
         await dependencies.clock.sleep(waitMs, caller.signal)
       },
     })

@@ -59,7 +59,8 @@ interface LastRowContext {
 
 function valueOf(row: Json, { row: path }: LastRowPagination, { reply, mayBeJson }: LastRowContext): Json {
   const found = valueAt(row, path)
-  const value = mayBeJson && Array.isArray(found) && found.length > 0 ? plainOf(found) : scalarOf(found)
+  const isPlain = typeof found === 'number' || (Array.isArray(found) && found.length > 0)
+  const value = mayBeJson && isPlain ? plainOf(found) : scalarOf(found)
   if (value !== null && value !== '') return value
   throw badAnswer(reply, `that the last row has no text or number at "${pathText(path)}"`)
 }

@@ -10,6 +10,9 @@ export interface MoreSigns {
   readonly done?: Extract
 }
 
+/** What of an answer can say so. */
+type Answered = Pick<PageReply, 'headers' | 'root' | 'address'>
+
 /**
  * Whether there is more; null: the definition names no such place.
  * @throws AnswerInvalid `bad_cursor` where the place is missing or says neither: an answer that usually says it must not pass for the last one.
@@ -23,12 +26,12 @@ export function hasMore(signs: MoreSigns, reply: PageReply): boolean | null {
 }
 
 /** The same where silence is allowed, because something else says that there is no more; null: not named, or not there. */
-export function saysMore({ more = null, done }: MoreSigns, reply: PageReply): boolean | null {
+export function saysMore({ more = null, done }: MoreSigns, reply: Answered): boolean | null {
   const flag = readFlag(done ?? more, reply)
   return flag === null || done === undefined ? flag : !flag
 }
 
-function readFlag(from: Extract | null, reply: PageReply): boolean | null {
+function readFlag(from: Extract | null, reply: Answered): boolean | null {
   const value: Json | undefined = from === null ? undefined : extract(reply, from)
   if (from === null || value === undefined || value === null) return null
   const word = textOf(value).trim().toLowerCase()

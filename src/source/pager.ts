@@ -86,7 +86,8 @@ export function scalarOf(value: Json | undefined): Scalar | null {
 export function plainOf(value: Json): Json {
   if (Array.isArray(value)) return value.map((part: Json) => plainOf(part))
   if (value instanceof ExactDecimal) return textOf(value)
-  if (!isJsonObject(value)) return typeof value === 'boolean' || value === null ? value : scalarOf(value)
+  if (typeof value === 'bigint') return String(value)
+  if (!isJsonObject(value)) return value
   return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, plainOf(part)]))
 }
 

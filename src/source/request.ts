@@ -31,6 +31,8 @@ export interface Step {
   readonly cursor: string | null
   /** The same as the source gave it, for a place in JSON that is nothing but `{cursor}`; absent: the text. */
   readonly value?: Json
+  /** Each request moves the position on, which the source keeps itself: asked again it answers with what comes next. */
+  readonly isKept?: true
   /** A request in the place of the shape, with these parameters and none of the others; absent: the shape. */
   readonly next?: { readonly shape: RequestShape; readonly params: Params }
   /** Parameters over the shape's own, still templates; absent: none. */
@@ -59,8 +61,14 @@ export function buildRequest(given: RequestParts, asked: Step): WireRequest {
   const body = form === undefined ? buildBody(parts.shape, scope, step) : buildForm(parts.shape, scope, step)
   const type = form === undefined ? jsonBody : formBody
   const headers = buildHeaders(parts, scope, { ...authorization, ...(body === null ? {} : type) })
-  return { method, url, headers, body, address: `${method} ${parts.secrets.clean(url)}` }
+  return { method, url, headers, body, address: `${method} ${shortened(parts.secrets.clean(url))}` }
 }
+
+/** A cursor of a hundred kilobytes is no help in a message. Cut after the secrets are out of it. */
+function shortened(address: string): string {
+  return address.length > mostShown ? `${address.slice(0, mostShown)}…` : address
+}
+const mostShown = 1000
 
 /** A further page may have a request of its own, which takes nothing from the first one's. */
 function resolve(parts: RequestParts, step: Step): { readonly parts: RequestParts; readonly step: Step } {
@@ -208,6 +216,7 @@ function takeUserinfo(url: URL): { url: string; authorization: Record<string, st
 function buildHeaders(parts: RequestParts, scope: TemplateScope, own: Record<string, string>): Record<string, string> {
   const headers: Record<string, string> = { ...parts.defaults, ...own }
   for (const [name, template] of [...Object.entries(parts.source.headers), ...Object.entries(parts.shape.headers)]) {
+    if (scope.cursor === null && isBareCursor(template)) continue
     const value = expandTemplate(template, scope)
     checkHeader(name, value)
     headers[name.toLowerCase()] = value

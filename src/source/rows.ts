@@ -48,11 +48,24 @@ const whyNames = /^(message|msg|detail|details|reason|title|description)$/i
 const besideWhy =
   /^((status|error|response)_?(code|text)?|code|type|instance|path|timestamp|time|date|documentation_?url|help|link|request_?id|trace_?id|correlation_?id)$/i
 
-/** `{ "message": "Forbidden" }`: who has nothing to list still says something of it, not only why. */
+/** `{ "message": "Forbidden" }`, also with null in the list's place: who has nothing to list still says something of it, not only why. */
 function saysOnlyWhy(root: JsonObject): boolean {
-  const names = Object.keys(root)
-  const saysWhy = names.some((name) => whyNames.test(name) && isFilled(root[name]))
-  return saysWhy && names.every((name) => whyNames.test(name) || besideWhy.test(name))
+  const all = Object.keys(root)
+  const names = all.filter((name) => root[name] === 0 || isFilled(root[name]))
+  if (!names.some((name) => whyNames.test(name))) return false
+  if (!names.every((name) => whyNames.test(name) || besideWhy.test(name))) return false
+  return names.length === all.length || !saysGood(root)
+}
+
+const codeNames = /^((status|response)_?)?(code|status)$/i
+const goodCode = /^(0+|200|ok|success)$/i
+const goodWord = /^(ok|okay|success|successful|succeeded)[.!]?$/i
+
+/** `{ "code": 0, "msg": "success", "data": null }`. */
+function saysGood(root: JsonObject): boolean {
+  const codes = Object.keys(root).filter((name) => codeNames.test(name) && isFilled(root[name]))
+  if (codes.length > 0) return codes.every((name) => goodCode.test(textOf(root[name])))
+  return Object.keys(root).some((name) => whyNames.test(name) && goodWord.test(textOf(root[name]).trim()))
 }
 
 /** An error that no definition foresaw looks like an answer whose list was left out. */

@@ -12,7 +12,7 @@ import type { PageReply, Pager, PagerOptions } from './pager.js'
 import { badAnswer, plainOf, type Scalar, scalarOf, sizeParams } from './pager.js'
 import type { Step } from './request.js'
 import { firstStep, takesJson } from './request.js'
-import { dottedHint, dottedKey, extract, textOf } from './rows.js'
+import { dottedHint, dottedKey, extract, type Reply, textOf } from './rows.js'
 
 type TokenPagination = Exclude<Pagination, { kind: 'page' | 'offset' | 'lastRow' }>
 
@@ -22,8 +22,12 @@ export function tokenPager(pagination: TokenPagination, options: PagerOptions): 
   const end = pagination.kind === 'none' ? undefined : pagination.end
   const first: Step = pagination.kind === 'none' ? firstStep : { ...firstStep, params: sizeParams(pagination, stream) }
   return {
-    stepAt: (cursor) => (cursor === null ? first : stepAt(cursor, first, { pagination, options })),
-    after: (_, reply) => {
+    stepAt: (cursor) => {
+      if (cursor === null) return first
+      const step = stepAt(cursor, first, { pagination, options })
+      return valueAt(cursor, ['kept']) === true ? { ...step, isKept: true } : step
+    },
+    after: (asked, reply) => {
       if (reply.isPastEnd || (end?.emptyPage === true && reply.rows.length === 0))
         return { cursor: null, fingerprint: null }
       const cursor = nextCursor(reply, pagination, options)
@@ -37,10 +41,20 @@ export function tokenPager(pagination: TokenPagination, options: PagerOptions): 
       if (hasMore(signs, reply) === false) return { cursor: null, fingerprint: null }
       // A source that goes on until a page is empty may name the same step each time and still go on: then the page itself must not repeat.
       const page = end?.emptyPage === true ? reply.hashBody() : ''
-      return { cursor, fingerprint: `${fingerprintOf(cursor)}${page}` }
+      const fingerprint = `${fingerprintOf(cursor)}${page}`
+      return { cursor: end?.emptyPage === true && isSameStep(asked, cursor) ? markKept(cursor) : cursor, fingerprint }
     },
     guessAfter: () => null,
   }
+}
+
+/** The step that was taken is named again behind its page. */
+function isSameStep(asked: Cursor | null, next: Cursor): boolean {
+  return asked !== null && fingerprintOf(markKept(asked)) === fingerprintOf(markKept(next))
+}
+
+function markKept(cursor: Cursor): Cursor {
+  return isJsonObject(cursor) ? { ...cursor, kept: true } : cursor
 }
 
 function stepAt(cursor: Cursor, first: Step, context: { pagination: TokenPagination; options: PagerOptions }): Step {
@@ -82,7 +96,39 @@ function nextCursor(reply: PageReply, pagination: TokenPagination, options: Page
   }
 }
 
-function nextLink(reply: PageReply, relation: string): string | null {
+/**
+ * Whether an answer names a step behind it; null: what it names says nothing, because the walk ends by another sign.
+ * @throws AnswerInvalid where its word on that cannot be read.
+ */
+export function goesOn(
+  pagination: Exclude<Pagination, { kind: 'page' | 'offset' | 'none' }>,
+  reply: Pick<PageReply, 'headers' | 'root' | 'address'>,
+): boolean | null {
+  const more = saysMore(pagination, reply)
+  if (more !== null) return more
+  if (pagination.kind === 'lastRow') return null
+  const isNamed = !isEnd(placeOfNext(reply, pagination))
+  const { end } = pagination
+  return isNamed && (end?.emptyPage === true || (end?.errors.length ?? 0) > 0) ? null : isNamed
+}
+
+function placeOfNext(
+  reply: Pick<PageReply, 'headers' | 'root' | 'address'>,
+  pagination: Exclude<TokenPagination, { kind: 'none' }>,
+): Json | undefined {
+  switch (pagination.kind) {
+    case 'cursor':
+      return cursorIn(reply, pagination)
+    case 'continue':
+      return valueAt(reply.root, pagination.from)
+    case 'link':
+      return nextLink(reply, pagination.rel)
+    case 'nextUrl':
+      return extract(reply, pagination.from)
+  }
+}
+
+function nextLink(reply: Pick<PageReply, 'headers' | 'address'>, relation: string): string | null {
   const link = linkByRelation(headerText(reply.headers.link) ?? '', relation)
   if (link === 'unreadable')
     throw badAnswer(reply, `a Link header that cannot be read, so that "${relation}" may be in it`)
@@ -104,10 +150,15 @@ function isEnd(value: Json | undefined): value is undefined | null | false | '' 
   return value === undefined || value === null || value === false || value === ''
 }
 
+/** `[]` and `{}`: sent back they would ask for the first page again. */
+function isEmpty(value: Json | undefined): boolean {
+  return typeof value === 'object' && (Array.isArray(value) || isJsonObject(value)) && Object.keys(value).length === 0
+}
+
 /** The cursor of an answer; null where it is one of those that stand for the end. */
-function cursorIn(reply: PageReply, { from, end }: TokenPagination & { readonly kind: 'cursor' }): Json | undefined {
+function cursorIn(reply: Reply, { from, end }: TokenPagination & { readonly kind: 'cursor' }): Json | undefined {
   const value = extract(reply, from)
-  return end?.cursors?.includes(textOf(value)) === true ? null : value
+  return isEmpty(value) || end?.cursors?.includes(textOf(value)) === true ? null : value
 }
 
 function tokenCursor(value: Json | undefined, reply: PageReply, mayBeJson: boolean): Cursor | null {

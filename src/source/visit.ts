@@ -31,6 +31,7 @@ import type { RequestParts, Step } from './request.js'
 import { buildRequest, firstStep, originOf } from './request.js'
 import { countBy, errorInside, extract, isSameJson, pathText, type Reply, recordsOf, rowsOf, textOf } from './rows.js'
 import { secretsOf } from './secrets.js'
+import { goesOn } from './token-pager.js'
 import type { WireAnswer } from './transport.js'
 import type { Asking } from './walk.js'
 
@@ -94,7 +95,8 @@ export function createVisit(start: PartitionStart, options: VisitOptions): Visit
           return asking.isFirst ? readNothing(answer, reading) : readPastEnd(answer, reading)
         },
       }
-      const caller = { ...callerOf(asking, readers, step.next?.shape), surfaces: step.surfaces ?? [] }
+      const { onRepeat } = asking
+      const caller = { ...callerOf(asking, readers, step.next?.shape), surfaces: step.surfaces ?? [], onRepeat }
       return await exchange(request, caller, options.dependencies)
     },
     askCount: async (rule, shape, asking) => {
@@ -120,7 +122,7 @@ export function createVisit(start: PartitionStart, options: VisitOptions): Visit
           refuseErrorInside(decoded, reading)
           if (many === null) return keys.map(() => false)
           const rows = rowsOf(decoded, { shape: start.stream.answer, address: request.address })
-          const listed = { headers: answer.headers, root: decoded.root, rows }
+          const listed = { headers: answer.headers, root: decoded.root, rows, address: request.address }
           return isWholeList(listed, start.stream) ? goneIn(rows, keys, start.stream) : null
         },
         readError: (answer: WireAnswer) => (gone.includes(answer.status) ? keys.map(() => true) : null),
@@ -171,10 +173,15 @@ function askAll(
 }
 
 /** True where nothing can stand on a further page: a row that such a list lacks is gone. */
-function isWholeList(reply: Reply & { readonly rows: readonly Json[] }, stream: Stream): boolean {
+function isWholeList(
+  reply: Reply & { readonly rows: readonly Json[]; readonly address: string },
+  stream: Stream,
+): boolean {
   const { pagination } = stream
   if (pagination.kind === 'none') return true
   if (pagination.kind !== 'page' && pagination.kind !== 'offset') {
+    // Such sources send short pages in the middle, too.
+    if (goesOn(pagination, reply) === true) return false
     return stream.settings.pageSize !== null && reply.rows.length < stream.settings.pageSize
   }
   const total = totalOf(reply, { pagination, stream })

@@ -2,7 +2,7 @@
 // What survives a kill is what the consumer made durable: cursor and loop of its last page. Requests still in flight when the consumer stops are
 // aborted, and booked as answered before the walk returns.
 import { createHash } from 'node:crypto'
-import { AnswerInvalid, SourceRejected, SourceUnavailable, StoppedError } from '../domain/errors.js'
+import { AnswerInvalid, PositionForgotten, SourceRejected, SourceUnavailable, StoppedError } from '../domain/errors.js'
 import type { Json } from '../domain/json.js'
 import { valueAt } from '../domain/json.js'
 import type { LoopState } from '../domain/loop.js'
@@ -16,6 +16,8 @@ import { countIn } from './rows.js'
 export interface Asking {
   readonly signal: AbortSignal
   readonly onRequest: () => void
+  /** A request of it failed on its way and is sent again: it may have been answered. Absent: nobody asks. */
+  readonly onRepeat?: () => void
   /** The error that the source declares to be its end is one on later pages only. */
   readonly isFirst: boolean
   /** Statuses that are not tried again, because the caller knows another way. */
@@ -33,6 +35,7 @@ interface Flight {
   readonly key: string
   readonly reply: Promise<PageReply>
   readonly requests: number
+  readonly isRepeat: boolean
 }
 
 /** One for all walks: an abort without a reason makes a DOMException with a stack, 4 % of the time of a task of one page. */
@@ -87,11 +90,17 @@ async function* pagesInOrder(start: WalkStart, pager: Pager, flights: Flights): 
   let { cursor } = start
   let loop = readLoop(start.loop)
   const ownCounts = start.stream.count.filter((rule) => rule.request === null)
+  const isKept = (at: Cursor | null) => at !== null && pager.stepAt(at).isKept === true
+  if (isKept(cursor)) throw passedOn(start)
+  let isRepeat = cursor !== null
   for (let number = start.pages + 1; ; number += 1) {
     const taken = await flights.takeSmaller(cursor)
     const { reply } = taken
     cursor = taken.cursor
     const next = pager.after(cursor, reply)
+    isRepeat = flights.takeRepeat() || isRepeat
+    if (isRepeat && (isKept(cursor) || isKept(next.cursor))) throw passedOn(start)
+    isRepeat = false
     loop = advanceLoop(loop, next, reply)
     const isEndless = next.cursor !== null && number >= start.stream.settings.maxPages
     // Sent before the page is handed over: the consumer's work and the next answer's way overlap.
@@ -119,6 +128,7 @@ class Flights {
   readonly #all = new Set<Promise<unknown>>()
   #queue: Flight[] = []
   #requests = 0
+  #isRepeat = false
 
   constructor(start: WalkStart, dependencies: WalkDependencies, signal: AbortSignal) {
     this.#start = start
@@ -134,7 +144,13 @@ class Flights {
       return await flight.reply
     } finally {
       this.#requests += flight.requests
+      this.#isRepeat = flight.isRepeat
     }
+  }
+
+  /** Whether the page taken last may have been answered before. */
+  takeRepeat(): boolean {
+    return this.#isRepeat
   }
 
   /** The answer at a cursor, or at one in its place that asks for less, where the source says that it was too much. */
@@ -190,11 +206,16 @@ class Flights {
   #send(cursor: Cursor | null): Flight {
     const step = this.#dependencies.pager.stepAt(cursor)
     let requests = 0
+    let isRepeat = false
     const onRequest = () => {
       requests += 1
       this.#start.onRequest()
     }
-    const reply = this.#dependencies.ask(step, { signal: this.#signal, onRequest, isFirst: cursor === null })
+    const onRepeat = () => {
+      isRepeat = true
+    }
+    const asking = { signal: this.#signal, onRequest, onRepeat, isFirst: cursor === null }
+    const reply = this.#dependencies.ask(step, asking)
     this.#all.add(reply)
     // A failure ahead is the consumer's to see only when it gets there.
     reply.then(
@@ -207,8 +228,19 @@ class Flights {
       get requests() {
         return requests
       },
+      get isRepeat() {
+        return isRepeat
+      },
     }
   }
+}
+
+/** Asked again after a stop or a failure, a source that keeps the position itself answers with what comes next: what it said meanwhile would be lost. */
+function passedOn({ stream }: WalkStart): PositionForgotten {
+  const name = `${stream.source}.${stream.name}`
+  return new PositionForgotten(
+    `go on with ${name} found that the source keeps the position itself (it names the same one behind each page), and an answer may have been lost`,
+  )
 }
 
 function keyOf(step: Step): string {

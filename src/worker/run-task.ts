@@ -2,10 +2,11 @@
  * Moves one leased task from the ledger's checkpoint to its end, through lost connections. Owns the order in which a task's rows, its walk and the walk's end
  * become durable; must not know HTTP, SQL or the queue. Whatever dies here, the ledger says where the walk stands: rows that wait in memory are asked for again.
  */
-import { DestinationUnavailable, InvariantError } from '../domain/errors.js'
+import { DestinationUnavailable, InvariantError, PositionForgotten } from '../domain/errors.js'
 import type { Checkpoint, Walk } from '../domain/ports.js'
 import type { Stream } from '../domain/source-model.js'
 import type { Lease, Progress } from '../domain/task.js'
+import { beginAnew } from './begin-anew.js'
 import { endOfWalk } from './end-of-walk.js'
 import { fateOf, isOwnFault } from './fate.js'
 import { Flusher } from './flusher.js'
@@ -46,18 +47,28 @@ export async function runTask(lease: Lease, opened: Checkpoint, deps: TaskDeps):
     hasProgress: checkpoint.sequence > opened.sequence,
     shrunkFrom: shrunkFrom(checkpoint, opened, deps.stream),
   })
+  let anew: Walk | null = null
   for (let losses = 1; ; losses += 1) {
     const before = checkpoint.sequence
     let flusher: Flusher | null = null
+    let reader: WalkReader | null = null
     try {
-      const walk = await walkOf(checkpoint, deps)
+      const walk = anew !== null && checkpoint.walk?.id !== anew.id ? anew : await walkOf(checkpoint, deps)
       flusher = flusherOf(checkpoint, walk, { ...deps, requests: () => requestsBefore + sent })
-      await walkToTheEnd(new WalkReader(walk, deps, { flusher, meter }), flusher, deps)
+      reader = new WalkReader(walk, deps, { flusher, meter })
+      await walkToTheEnd(reader, flusher, deps)
       checkpoint = flusher.checkpoint
       return end(null)
     } catch (error) {
       checkpoint = flusher?.checkpoint ?? checkpoint
       if (checkpoint.sequence > before) losses = 0
+      if (error instanceof PositionForgotten && reader !== null) {
+        const begun = await beginAnew(lease, { error, walk: reader.walk, isSecond: anew !== null }, deps)
+        if (begun instanceof Error) return end(begun)
+        anew = begun.walk
+        checkpoint = begun.checkpoint
+        continue
+      }
       if (!isConnectionLost(error) || losses > maxReconnects || deps.signal.aborted) return end(error)
       // A connection lost, perhaps during COMMIT: a new claim in the ledger waits that out and says what was promoted.
       const reopened = await reopen(lease, deps, losses)

@@ -19,7 +19,7 @@ import type { Flusher } from './flusher.js'
 import { linkAbort } from './linked-abort.js'
 import { halves, isPageFault, mayPassOver, type Passing, pageMoved, passPage, walkBehind } from './pass-over.js'
 import type { TaskDeps } from './types.js'
-import { freshWalk, sourceLoop, walkAfter } from './walk.js'
+import { sourceLoop, walkAfter } from './walk.js'
 
 /** What the reader asks of its task. */
 export interface TaskMeter {
@@ -40,7 +40,6 @@ export class WalkReader {
   #lastCount: SourceCount | null = null
   /** Failed pages, while it is not known whether a page behind them answers. */
   #passing: Passing | null = null
-  #hasBegunAnew = false
 
   /** @throws AnswerInvalid `page_moved` where the task is for a page that the walk would ask for otherwise. */
   constructor(
@@ -87,29 +86,12 @@ export class WalkReader {
         await this.#readOn()
         return
       } catch (error) {
-        if (error instanceof PositionForgotten) {
-          this.#beginAnew(error)
-          continue
-        }
+        if (error instanceof PositionForgotten) throw error
         if (this.#halve(error)) return
         if (!(await this.#passOver(error)))
           throw this.#passing !== null && isPageFault(error) ? this.#passing.error : error
       }
     }
-  }
-
-  /** A new walk in the place of one whose position the source has forgotten. @throws AnswerInvalid where this attempt has begun anew already: it would do so for ever. */
-  #beginAnew(error: PositionForgotten): void {
-    const { stream, partition, clock, uuid, log } = this.#deps
-    if (this.#hasBegunAnew) {
-      throw new AnswerInvalid('position_forgotten', `${error.message}, twice in one attempt`, {
-        hint: 'the source forgets a position before the next page is asked for: ask for larger pages, or look at what "expired" names',
-      })
-    }
-    this.#hasBegunAnew = true
-    const name = `${stream.source}.${stream.name}`
-    log('info', 'walk begun anew', { stream: name, partition, page: this.#walk.pages + 1, message: error.message })
-    this.beginAgain(freshWalk(stream, { id: uuid(), now: clock.now(), since: this.#walk.since }))
   }
 
   /** True where the walk of many values ends here, for two tasks with half of them each: one value that fails must not stop the others. */

@@ -15,6 +15,8 @@ interface WalkLoops {
   readonly pages: LoopState
   /** What the walk says of itself at its end, where it does. */
   readonly verdict?: Proof
+  /** Walks of this task before it whose position the source forgot; absent: none. */
+  readonly anew?: number
 }
 
 /** The walk to go on with: the ledger's where it still asks the same question and is young enough; null: a new one begins. */
@@ -25,11 +27,20 @@ export function walkToGoOn(checkpoint: Checkpoint, stream: Stream, now: number):
   return walk !== null && isSameQuestion(walk, stream) && ageMs <= stream.settings.maxWalkAgeMs ? walk : null
 }
 
-/** A walk from the beginning; `since`: only what changed since then, Unix ms. */
-export function freshWalk(
-  stream: Stream,
-  fresh: { readonly id: string; readonly now: number; readonly since?: number | null },
-): Walk {
+/** What a walk begins with. */
+interface Fresh {
+  readonly id: string
+  readonly now: number
+  /** Only what changed since then, Unix ms; absent: everything. */
+  readonly since?: number | null
+  /** Walks before it whose position the source forgot; absent: none. */
+  readonly anew?: number
+}
+
+/** A walk from the beginning. */
+export function freshWalk(stream: Stream, fresh: Fresh): Walk {
+  const { anew } = fresh
+  const loops: WalkLoops | null = anew === undefined ? null : { source: null, pages: noLoop, anew }
   return {
     id: fresh.id,
     startedAt: fresh.now,
@@ -38,7 +49,7 @@ export function freshWalk(
     since: fresh.since ?? null,
     until: null,
     cursor: null,
-    loop: null,
+    loop: loops as unknown as Json,
     pages: 0,
     received: 0,
     distinct: 0,
@@ -80,6 +91,7 @@ export function walkAfter(walk: Walk, page: Page, digest: PageDigest): Walk {
     source: page.loop,
     pages: step?.state ?? loops.pages,
     ...(verdict === null ? {} : { verdict }),
+    ...(loops.anew === undefined ? {} : { anew: loops.anew }),
   }
   return {
     ...walk,
@@ -97,6 +109,11 @@ export function verdictOf(walk: Walk): Proof | null {
   return loopsOf(walk).verdict ?? null
 }
 
+/** Walks of this task before this one whose position the source forgot. */
+export function begunAnew(walk: Walk): number {
+  return loopsOf(walk).anew ?? 0
+}
+
 function loopsOf(walk: Walk): WalkLoops {
   const loop = walk.loop
   if (!isJsonObject(loop)) return { source: null, pages: noLoop }
@@ -105,6 +122,7 @@ function loopsOf(walk: Walk): WalkLoops {
     source: loop.source ?? null,
     pages: (loop.pages ?? noLoop) as unknown as LoopState,
     ...(verdict === undefined ? {} : { verdict }),
+    ...(typeof loop.anew === 'number' ? { anew: loop.anew } : {}),
   }
 }
 const proofs: readonly Proof[] = ['proven', 'unproven', 'differs']

@@ -52,4 +52,17 @@ describe('Unix time', () => {
     expect(compileYaml(columns('date')).lines.join('\n')).toContain('expected type timestamptz or timestamp')
     expect(times(1704067201)).toMatchObject({ expected: expect.stringContaining('parse: seconds') as unknown })
   })
+
+  it('is asked for as it comes, unless the definition says otherwise', () => {
+    const lines = (format: string) =>
+      compileYaml(
+        usersYaml(`incremental: { field: changed, param: since${format} }`).replace(
+          'columns: { id: int }',
+          'columns: { id: int, changed: { type: timestamptz, from: meta.at, parse: milliseconds } }',
+        ),
+      ).lines.join('\n')
+    expect(lines('')).toContain('incremental.format  expected milliseconds, as column "changed" has it (or iso')
+    expect(lines(', format: milliseconds')).toBe('')
+    expect(lines(', format: iso')).toBe('')
+  })
 })

@@ -65,7 +65,11 @@ afterEach(async () => {
   await close()
 })
 
-async function open(expired: string, disposition = 'mirror'): Promise<void> {
+async function open(
+  expired: string,
+  disposition = 'mirror',
+  key = 'key: id\n    prune: { confirm: later }',
+): Promise<void> {
   const definition = `source: lists
 base_url: ${url}
 budget: { delay: 0s }
@@ -77,11 +81,10 @@ streams:
   item:
     path: /items
     disposition: ${disposition}
-    prune: { confirm: later }
     answer: { rows: rows }
     count: total
     paginate: { cursor: next, param: after${expired} }
-    key: id
+    ${key}
     columns: { id: bigint }
 `
   workspace = await makeWorkspace({ 'lists.yaml': definition })
@@ -140,6 +143,51 @@ describe('a source that forgets a position', { timeout: 120_000 }, () => {
     expect(asked).toHaveLength(6)
     expect(await workspace.json('status', '--dead')).toMatchObject({ dead: [{ code: 'position_forgotten' }] })
     expect(await rowCount()).toBe(20)
+  })
+
+  it('is asked no further by a task whose walks it forgot run after run', async () => {
+    await open(named)
+    for (let run = 1; run <= 12; run += 1) {
+      await workspace.run('worker', '--max-requests', '3')
+      generation += 1
+    }
+    expect(asked).toHaveLength(31)
+    const [dead] = ((await workspace.json('status', '--dead')) as { dead: { code: string; hint: string }[] }).dead
+    expect(dead).toMatchObject({ code: 'position_forgotten' })
+    expect(dead?.hint).toContain('backfill seed lists.item --force')
+    await workspace.run('seed', 'lists.item', '--force')
+    expect(await work()).toMatchObject({ code: 0 })
+    expect(await rowCount()).toBe(total)
+  })
+
+  it.each(['mirror', 'replace'])('delays no deletion by what only the forgotten walk saw: %s', async (disposition) => {
+    await open(named, disposition)
+    expect(await work()).toMatchObject({ code: 0 })
+    await workspace.run('seed', 'lists', '--force')
+    before = (cursor) => {
+      if (cursor !== '1-20' || generation !== 1) return
+      generation = 2
+      // The source deletes them after the walk has brought them, and before it begins anew.
+      first = 2
+    }
+    expect(await work()).toMatchObject({ code: 0 })
+    await workspace.run('seed', 'lists', '--force')
+    expect(await work()).toMatchObject({ code: 0 })
+    expect(await workspace.query('select min(id)::int as first, count(*)::int as n from item')).toEqual([
+      { first: 3, n: 45 },
+    ])
+  })
+
+  it('does not store the rows of a stream without a key twice', async () => {
+    await open(named, 'append', '')
+    before = (cursor) => {
+      if (cursor === '1-20' && generation === 1) generation = 2
+    }
+    expect(await work()).toMatchObject({ code: 3 })
+    expect(await rowCount()).toBe(20)
+    const [dead] = ((await workspace.json('status', '--dead')) as { dead: { code: string; hint: string }[] }).dead
+    expect(dead).toMatchObject({ code: 'position_forgotten' })
+    expect(dead?.hint).toContain('key')
   })
 
   it('may say so inside a good answer', async () => {

@@ -173,14 +173,61 @@ describe('further pages by a request of their own', () => {
     ],
     ["paginate: { cursor: next, param: c, next: { path: '/{nobody}' } }", 'paginate.next.path  expected a dimension'],
     ['paginate: { offset: o, next: { path: /more } }', 'paginate.next  expected one of'],
+    [
+      'paginate: { cursor: next, param: c, expired: [404], end: { errors: [404] } }',
+      'paginate.expired  expected a path that tells them apart, because 404 is an error of "end", too, found 404 alone',
+    ],
   ])('are refused: %s', (paginate, line) => {
     expect(compileYaml(usersYaml('answer: { rows: rows }', paginate)).lines.join('\n')).toContain(line)
+  })
+
+  it('may tell the end and a forgotten position apart by a place in the answer', () => {
+    const expired = 'expired: [{ status: 404, path: error, equals: gone }], end: { errors: [404] }'
+    const { lines } = compileYaml(usersYaml('answer: { rows: rows }', `paginate: { cursor: n, param: c, ${expired} }`))
+    expect(lines).toEqual([])
   })
 
   it('begin a walk anew where they change', () => {
     const hash = (next: string) =>
       compileStreamYaml(usersYaml('answer: { rows: rows }', `paginate: { cursor: next, param: c${next} }`)).requestHash
     expect(new Set([hash(''), hash(', next: { path: /a }'), hash(', next: { path: /b }')]).size).toBe(3)
+  })
+})
+
+describe('a cursor in a header', () => {
+  it('is left out of the first request, as in the query', async () => {
+    const asked: (string | undefined)[] = []
+    const answerer = paged((at) => `c ${at}`)
+    const { ids } = await walk(
+      ['answer: { rows: rows }', "request: { headers: { X-At: '{cursor}' } }", 'paginate: { cursor: next }'],
+      (request, response, at) => {
+        asked.push(request.headers['x-at'] as string | undefined)
+        return answerer(request, response, at)
+      },
+    )
+    expect(ids).toEqual(all)
+    expect(asked).toEqual([undefined, 'c 2', 'c 4'])
+  })
+})
+
+describe('a cursor of a hundred kilobytes', () => {
+  it('goes back whole, and is no message', async () => {
+    const long = 'x'.repeat(100_000)
+    const definition = ["paginate: { cursor: next, next: { path: /more, body: { c: '{cursor}' } } }"]
+    const { ids, bodies } = await walk(
+      ['answer: { rows: rows }', ...definition],
+      paged((at) => `${long}${at}`),
+    )
+    expect(ids).toEqual(all)
+    expect(bodies[1]).toBe(`{"c":"${long}2"}`)
+    const error = await errorOf(
+      walk(
+        ['answer: { rows: rows }', 'paginate: { cursor: next, param: c }', 'retries: 0'],
+        paged((at) => `${long}${at}`),
+      ),
+    )
+    expect(error).toMatchObject({ code: 'http_431' })
+    expect(error.message.length).toBeLessThan(1200)
   })
 })
 
@@ -220,6 +267,33 @@ describe('a cursor that is JSON', () => {
     )
     expect(ids).toEqual([1])
     expect(bodies).toEqual(['{}', '{"search_after":["9007199254740993","a"]}'])
+  })
+
+  it('keeps every number that is exact here a number', async () => {
+    const numbers = [-5, 1.5, -0.25, 1e21]
+    const asCursor = await walk(
+      ['answer: { rows: rows }', 'request: { params_in: body }', 'paginate: { cursor: next, param: c }'],
+      paged((at) => (at === 2 ? numbers : -7)),
+    )
+    expect(asCursor.bodies).toEqual(['{}', '{"c":[-5,1.5,-0.25,1e+21]}', '{"c":-7}'])
+    let first = -3
+    const asLastRow = await walk(
+      ['answer: { rows: rows }', 'request: { params_in: body }', 'paginate: { last_row: id, param: c, more: more }'],
+      (_, response) => {
+        first += 1.5
+        json(response, { rows: [{ id: first }], more: first < 0 })
+      },
+    )
+    expect(asLastRow.bodies).toEqual(['{}', '{"c":-1.5}'])
+  })
+
+  it.each([['[]'], ['{}']])('is the end where it is empty: %s', async (empty) => {
+    const { ids, bodies } = await walk(
+      ['answer: { rows: rows }', 'request: { params_in: body }', 'paginate: { cursor: next, param: c }'],
+      paged((at) => (at === 4 ? JSON.parse(empty) : [at])),
+    )
+    expect(ids).toEqual([0, 1, 2, 3])
+    expect(bodies).toEqual(['{}', '{"c":[2]}'])
   })
 
   it.each([

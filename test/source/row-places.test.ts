@@ -96,6 +96,9 @@ describe('a list left out where it would be empty', () => {
     '{ "message": "Forbidden" }',
     '{ "message": "Not Found", "documentation_url": "https://docs", "status": "404" }',
     '{ "code": 7, "detail": "come back later", "requestId": "r" }',
+    '{ "code": 500, "message": "system busy", "items": null }',
+    '{ "status": 200, "code": "E17", "msg": "token invalid", "items": null }',
+    '{ "message": "Forbidden", "items": null }',
   ])('is not an answer that says nothing but why: %s', async (body) => {
     expect(await errorOf(recordsOf(body, mayLack))).toMatchObject({ code: 'rows_missing' })
   })
@@ -103,6 +106,12 @@ describe('a list left out where it would be empty', () => {
   it('may have a message beside what it says of the list, and an empty one', async () => {
     expect(await recordsOf('{ "message": "no results", "totalItems": 0 }', mayLack)).toEqual([])
     expect(await recordsOf('{ "code": 200, "message": "" }', mayLack)).toEqual([])
+  })
+
+  it('may say that all went well, with null in the place of the list', async () => {
+    expect(await recordsOf('{ "code": 0, "msg": "nothing found", "items": null }', mayLack)).toEqual([])
+    expect(await recordsOf('{ "code": 200, "status": "ok", "message": "done", "items": null }', mayLack)).toEqual([])
+    expect(await recordsOf('{ "message": "Success", "items": null }', mayLack)).toEqual([])
   })
 
   it('may say that there is no error', async () => {
