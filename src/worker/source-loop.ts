@@ -186,6 +186,7 @@ export class SourceLoop {
       this.#leases.add(released(lease))
       return
     }
+    if (isSuspect(lease)) await this.#catchUp(lease, checkpoint)
     const stop = linkAbort(this.#run.signal)
     this.#stops.set(lease.task.id, { lease, stop })
     const end = await runTask(lease, checkpoint, {
@@ -218,6 +219,12 @@ export class SourceLoop {
     const hasOpenParent = end.error instanceof ParentMissing && (await this.#hasOpenParent(entry.selected))
     this.#ends.conclude(lease, { ...end, hasOpenParent }, { workedMs, parking })
     await this.#obeyGate()
+  }
+
+  /** What its dead worker promoted and could not tell: a task that moves is no crash loop, however short its workers live. */
+  async #catchUp(lease: Lease, { totals, requests }: Checkpoint): Promise<void> {
+    const known = progressOf(lease)
+    await this.#deps.queue.renew(lease, { ...known, totals, requests: Math.max(known.requests, requests) })
   }
 
   /** Gives back what is at hand or at work of streams that are paused or parked, or whose hours are over, since it was claimed. */
