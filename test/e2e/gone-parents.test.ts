@@ -223,4 +223,35 @@ describe('rows that many partitions may hold, each walked alone', { timeout: 120
     expect(await deadCodes()).toEqual(['prune_empty'])
     expect(await thingIds()).toHaveLength(29)
   })
+
+  it('do not go a few at a time where each walk is empty and each row is denied: a day is what the share is of', async () => {
+    const asked = "disposition: mirror\n    prune: { confirm: { path: '/things/{id}', gone: [404] } }"
+    api = await startMovingApi({ owners: owners(30), things: things(30) })
+    const text = yaml(api.url, `${oneByOne}\n    ${asked}`).replace('\n    match: { owner_id: owner_id }', '')
+    workspace = await makeWorkspace({ 'acme.yaml': text })
+    await workspace.run('seed', 'acme')
+    expect(await workspace.run('worker')).toMatchObject({ code: 0, stderr: '' })
+    // A healthy round of these owners in this order: what one brought was seen before the others began.
+    const rest = owners(30).map(({ id }) => id)
+    for (const some of [rest.splice(0, 1), rest.splice(0, 1), rest]) {
+      await seedAnew('things', ...some)
+      expect(await workspace.run('worker')).toMatchObject({ code: 0, stderr: '' })
+    }
+    expect(await thingIds()).toHaveLength(30)
+    api.tables.things = []
+    api.before = (url, response) => {
+      if (!url.pathname.startsWith('/things/')) return
+      response.writeHead(404, { 'content-type': 'application/json' })
+      response.end('{}')
+    }
+    for (const [owner, left] of [
+      [1, 29],
+      [2, 29],
+    ] as const) {
+      await seedAnew('things', owner)
+      expect((await workspace.run('worker')).code).toBe(owner === 1 ? 0 : 3)
+      expect(await thingIds()).toHaveLength(left)
+    }
+    expect(await deadCodes()).toEqual(['prune_too_many'])
+  })
 })
