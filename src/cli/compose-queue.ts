@@ -45,14 +45,16 @@ export async function openWorkspaceQueue(workspace: QueuePlace, mode: WorkspaceQ
   }
 }
 
-/** Only nobody at work makes it safe to change the tables. */
+/** Only nobody at work makes it safe to change the tables. Another command that is about to do the same is waited for. */
 async function bringUpToDate(
   workspace: QueuePlace,
   { opening, older }: { readonly opening: Opening; readonly older: ConfigError },
 ): Promise<void> {
   const { createWorkspaceLock } = await import('../lock/workspace-lock.js')
+  const { acquireToMigrate } = await import('./migration-lock.js')
   const lock = createWorkspaceLock({ directory: workspace.stateDirectory, clock: systemClock })
-  const held = await lock.acquire('migration')
+  const held = await acquireToMigrate(lock, systemClock, () => isUpToDate(workspace, opening))
+  if (held === 'done') return
   if (held === null) {
     const holder = await lock.holder()
     const who = (holder?.pid ?? 0) === 0 ? 'another command' : `${holder?.command} ${holder?.pid}`
@@ -65,6 +67,17 @@ async function bringUpToDate(
     queue.close()
   } finally {
     await held.release()
+  }
+}
+
+async function isUpToDate(workspace: QueuePlace, opening: Opening): Promise<boolean> {
+  try {
+    const queue = await openFile(workspace, opening)
+    queue.close()
+    return true
+  } catch (error) {
+    if (error instanceof ConfigError && error.code === 'queue_older') return false
+    throw error
   }
 }
 

@@ -59,7 +59,9 @@ export function checkQueueFile(workspace: Workspace): void {
 /** One worker per workspace. */
 export async function openWorkspaceLock(workspace: Workspace): Promise<WorkspaceLock> {
   const { createWorkspaceLock } = await import('../lock/workspace-lock.js')
-  return createWorkspaceLock({ directory: workspace.stateDirectory, clock: systemClock })
+  const { acquireAfterMigration } = await import('./migration-lock.js')
+  const lock = createWorkspaceLock({ directory: workspace.stateDirectory, clock: systemClock })
+  return { ...lock, acquire: (command) => acquireAfterMigration(lock, command, systemClock) }
 }
 
 export interface ClientNeeds {

@@ -38,7 +38,9 @@ with incoming as (
   on conflict (source, stream, partition, identity) do update set task = excluded.task, walk = excluded.walk, page = excluded.page,
     row_number = excluded.row_number, key = excluded.key, version = excluded.version, code = excluded.code, reason = excluded.reason,
     raw = excluded.raw, reference = excluded.reference, parent_key = excluded.parent_key, retried_at = null, held_at = now(),
-    dismissed_at = excluded.dismissed_at, dismissal_note = excluded.dismissal_note
+    -- An operator may have given it up since this statement began.
+    dismissed_at = coalesce(excluded.dismissed_at, case when h.raw = excluded.raw then h.dismissed_at end),
+    dismissal_note = case when excluded.dismissed_at is not null then excluded.dismissal_note when h.raw = excluded.raw then h.dismissal_note end
 )
 select count(*)::int as again from again`,
 }

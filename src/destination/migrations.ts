@@ -8,6 +8,7 @@ import { quoteLiteral } from './identifiers.js'
 import { dismissedSchema } from './schema-dismissed.js'
 import { followSchema } from './schema-follow.js'
 import { heldSchema } from './schema-held.js'
+import { heldWholeSchema } from './schema-held-whole.js'
 import { placeSchema } from './schema-place.js'
 
 type Comments = Readonly<Record<string, string>>
@@ -215,7 +216,15 @@ alter table backfill.ledger add walk_since timestamptz, add proven_since timesta
 ${commentsOf('seen', seen)}${commentsOf('pruned', pruned)}${commentsOf('ledger', ledgerPruning)}`
 
 /** Append only: a released entry never changes. */
-const migrations: readonly string[] = [first, second, heldSchema, followSchema, dismissedSchema, placeSchema]
+const migrations: readonly string[] = [
+  first,
+  second,
+  heldSchema,
+  followSchema,
+  dismissedSchema,
+  placeSchema,
+  heldWholeSchema,
+]
 
 /** Version of the schema that this code reads and writes. */
 export const schemaVersion = migrations.length

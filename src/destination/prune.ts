@@ -66,11 +66,13 @@ export async function readMissing(connection: Connection, search: Search): Promi
     const counted = (await connection.query<Counted>({ text }, scopeValues(search, moments))).rows[0]
     const [rows, missing, confirmed] = [counted?.rows, counted?.missing, counted?.confirmed].map(Number)
     const isSmallPart = isPartOfMany(search.layout)
-    const whole = isSmallPart ? await readWhole(connection, search.layout) : { rows: rows ?? 0, recent: 0 }
+    const isShared = scopeColumns(search.layout) === null
+    const ofScope = { rows: rows ?? 0, recent: isShared ? await readRecent(connection, search.layout) : 0 }
+    const whole = isSmallPart ? await readWhole(connection, search.layout) : ofScope
     return {
       ...whole,
       isSmallPart,
-      isShared: scopeColumns(search.layout) === null,
+      isShared,
       missing: missing ?? 0,
       confirmed: confirmed ?? 0,
       agreed,
@@ -95,13 +97,20 @@ const countedUpTo = 100_000
 /** Rows of the whole table, and those that went within a day and were not put back. */
 async function readWhole(
   connection: Connection,
-  { stream, table, oid }: Layout,
+  layout: Layout,
 ): Promise<{ readonly rows: number; readonly recent: number }> {
-  const text = `select case when c.reltuples > ${countedUpTo} then c.reltuples::float8 else (select count(*) from ${quoteTable(table)}) end as rows,
-      (select count(*) from backfill.pruned p where p.source = $2 and p.stream = $3 and p.pruned_at > now() - interval '1 day' and p.restored_at is null) as recent
+  const text = `select case when c.reltuples > ${countedUpTo} then c.reltuples::float8 else (select count(*) from ${quoteTable(layout.table)}) end as rows
     from pg_class c where c.oid = $1::oid`
-  const answer = await connection.query<{ rows: string; recent: string }>({ text }, [oid, stream.source, stream.name])
-  return { rows: Number(answer.rows[0]?.rows ?? 0), recent: Number(answer.rows[0]?.recent ?? 0) }
+  const answer = await connection.query<{ rows: string }>({ text }, [layout.oid])
+  return { rows: Number(answer.rows[0]?.rows ?? 0), recent: await readRecent(connection, layout) }
+}
+
+const recentRead = `select count(*) as recent from backfill.pruned p
+  where p.source = $1 and p.stream = $2 and p.pruned_at > now() - interval '1 day' and p.restored_at is null`
+
+async function readRecent(connection: Connection, { stream }: Layout): Promise<number> {
+  const answer = await connection.query<{ recent: string }>({ text: recentRead }, [stream.source, stream.name])
+  return Number(answer.rows[0]?.recent ?? 0)
 }
 
 export async function readUnconfirmed(

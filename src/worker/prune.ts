@@ -59,9 +59,12 @@ export async function decidePrune(checkpoint: Checkpoint, deps: PruneDeps): Prom
   return confirm === 'again' && found.mayConfirmAgain ? { kind: 'again' } : { kind: 'prune', scope }
 }
 
-async function refuseTooMany(checkpoint: Checkpoint, found: Missing, deps: PruneDeps): Promise<void> {
+async function refuseTooMany(checkpoint: Checkpoint, missing: Missing, deps: PruneDeps): Promise<void> {
   const { stream, destination } = deps
-  const isEmpty = checkpoint.walk?.received === 0 && wasAllEmpty(found)
+  const hasNothing = checkpoint.walk?.received === 0
+  // One empty walk of many is nothing special; one after another they could take the table, a small share each.
+  const found = missing.isShared && !hasNothing ? { ...missing, recent: 0 } : missing
+  const isEmpty = hasNothing && wasAllEmpty(found)
   const needsWord = isEmpty ? found.missing > found.agreed : isTooMany(stream.prune, found)
   if (!needsWord) return
   await destination.askOperator(checkpoint, found.missing)

@@ -131,6 +131,27 @@ describe('a held row that is given up', () => {
     ])
   })
 
+  test('stays given up where that was said while a walk was about to hold it again', async () => {
+    const destination = await openDestination(database.config)
+    const stream = streamOf(idAndDay)
+    await walk(destination, stream, { records: [bad(1), bad(2)] })
+    const operator = await openClient(database.config)
+    onTestFinished(() => operator.end())
+    await operator.query('begin')
+    await operator.query(`update backfill.held set dismissed_at = now(), dismissal_note = 'never' where stream = $1`, [
+      stream.name,
+    ])
+    const walked = walk(destination, stream, { records: [bad(1), bad(2, '2025-02-31')] })
+    const waits = "select from pg_stat_activity where wait_event_type = 'Lock' and query like '%backfill.held%'"
+    await expect.poll(() => database.sql(waits), { timeout: 10_000 }).toHaveLength(1)
+    await operator.query('commit')
+    await walked
+    expect(await heldOf(stream)).toEqual([
+      { key: '1', dismissed: true, note: 'never' },
+      { key: '2', dismissed: false, note: null },
+    ])
+  })
+
   test('is gone once a walk brings it in a form that can be stored', async () => {
     const destination = await openDestination(database.config)
     const stream = streamOf(idAndDay)

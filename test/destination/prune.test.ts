@@ -426,3 +426,40 @@ test('a table that is made has indexes on what its rows are looked for by', asyn
   const lines = (await database.sql(plan)).map((row) => String(row['QUERY PLAN'])).join('\n')
   expect(lines).toContain(`${stream.name}_user_id_idx`)
 })
+
+test('a row whose key is held stays for as long as walks bring it, once it was given up; before that for ever', async () => {
+  const destination = await openDestination(database.config)
+  const stream = streamOf([column('id', 'bigint'), column('n', 'smallint')], {
+    disposition: 'mirror',
+    prune: prune('later'),
+  })
+  const walked = (...rows: readonly Json[]) => walk(destination, { stream, partition: {}, rows })
+  const good = (id: number) => ({ id, n: 1 })
+  const bad = (id: number) => ({ id, n: 70_000 })
+  await walked(good(1), good(2), good(3))
+  await walked(good(1), bad(2), bad(3))
+  for (let round = 0; round < 3; round += 1) expect(await walked(good(1))).toMatchObject({ missing: 0 })
+  await destination.dismissHeld({
+    ...{ streams: [{ source: stream.source, stream: stream.name }], partitions: {}, codes: null, note: null },
+  })
+  expect(await walked(good(1), bad(2))).toMatchObject({ missing: 1, confirmed: 1 })
+  expect(await idsIn(stream)).toEqual([1, 2])
+  expect(await walked(good(1))).toMatchObject({ missing: 1, confirmed: 0 })
+  expect(await walked(good(1))).toMatchObject({ missing: 1, confirmed: 1 })
+  expect(await idsIn(stream)).toEqual([1])
+})
+
+test('what went within a day is counted where many partitions have a say, too', async () => {
+  const destination = await openDestination(database.config)
+  const stream = usersOf()
+  const scope = (campus: string) => scopeOf({ campus }, { partitions: () => [{ campus: 'a' }, { campus: 'b' }] })
+  const round = async (...ids: readonly number[]) => {
+    const rows = ids.map((id) => ({ id, name: null }))
+    await walk(destination, { stream, partition: { campus: 'a' }, rows, scope: scope('a') })
+    return await walk(destination, { stream, partition: { campus: 'b' }, rows: [], scope: scope('b') })
+  }
+  await round(1, 2)
+  expect(await round(1)).toMatchObject({ isShared: true, rows: 2, recent: 0, missing: 1 })
+  await round(1)
+  expect(await round(1)).toMatchObject({ rows: 1, recent: 1, missing: 0 })
+})

@@ -22,6 +22,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { afterEach, describe, expect, it } from 'vitest'
+import { systemClock } from '../../src/clock/system-clock.js'
 import { currentVersion, migrate } from '../../src/queue/migrations.js'
 import { type CliWorkspace, expectExactlyOnce, makeWorkspace, type Ran, root, until } from '../support/cli-workspace.js'
 import { type PagedApi, pagedYaml, startPagedApi } from '../support/paged-api.js'
@@ -149,6 +150,31 @@ describe('queue.db', { timeout: 90_000 }, () => {
     rival.exec('rollback')
     rival.close()
     expect(await workspace.run('seed')).toMatchObject({ code: 0 })
+    expect(await workspace.run('worker')).toMatchObject({ code: 0, stderr: '' })
+    await expectExactlyOnce(workspace, { a: 5 })
+  })
+
+  it('of an older version, met by several commands at once: each waits for the one that brings it up to date', async () => {
+    await setup({ a: 5 })
+    await workspace.run('seed')
+    checkpoint()
+    const db = new Sqlite(queueFile())
+    db.exec('drop table finding; pragma user_version = 6')
+    db.close()
+    const { createWorkspaceLock } = await import('../../src/lock/workspace-lock.js')
+    const lock = createWorkspaceLock({ directory: join(workspace.directory, '.backfill'), clock: systemClock })
+    const held = await lock.acquire('migration')
+    const started = [['pause', 'paged'], ['worker', '--json'], ['retry', '--all'], ['pruned']].map((words) =>
+      workspace.spawn(...words),
+    )
+    await new Promise((resolve) => setTimeout(resolve, 2500))
+    await held?.release()
+    const ran = await Promise.all(started)
+    for (const { stderr } of ran) expect(stderr).not.toContain('at work on it')
+    const worker = ran[1]?.stdout ?? ''
+    expect(worker).not.toContain('another worker')
+    expect(ran.map(({ code }) => code)).toEqual([0, 0, 0, 0])
+    await workspace.run('resume', 'paged')
     expect(await workspace.run('worker')).toMatchObject({ code: 0, stderr: '' })
     await expectExactlyOnce(workspace, { a: 5 })
   })

@@ -135,4 +135,37 @@ describe('a finding', () => {
     await findings.keepOnly([a, { site: 'b' }])
     expect([...kept.keys()]).toEqual([partitionKey(a)])
   })
+
+  describe('of values that are asked about in other company now', () => {
+    const many = { param: 'site', join: ',', max: 3, shrinkOn: [] }
+    const grouped = makeStream({ fanOut: { dimension: 'site', many } })
+    const ofSites = (site: string) => ({ partition: { site }, verdict: 'discrepancy' as const })
+    /** The old complaints that are left once the groups were judged so; null: not reached. */
+    async function left(before: readonly string[], then: Record<string, PartitionVerdict['verdict'] | null>) {
+      const { keeper, kept } = keeperOf(...before.map(ofSites))
+      const own = { source: makeSource([grouped]), stream: grouped }
+      const findings = await openFindings(own, { isStrict: false }, { findings: keeper })
+      await findings.keepOnly(Object.keys(then).map((site) => ({ site })))
+      for (const [site, verdict] of Object.entries(then)) {
+        if (verdict === null) continue
+        const judged = { ...verdictOf(verdict, null), partition: { site } }
+        await findings.judged({ verdict: judged, task: walkedAt(foundAt - 1), failure: null })
+      }
+      return [...kept.keys()].map((key) => (JSON.parse(key) as { site: string }).site).sort()
+    }
+
+    it('stays until each of its values was judged there', async () => {
+      expect(await left(['a,b'], { 'a,c': 'equal', 'b,d': null })).toEqual(['a,b'])
+      expect(await left(['a,b'], { 'a,c': 'equal', 'b,d': 'unproven' })).toEqual(['a,b'])
+      expect(await left(['a,b'], { 'a,c': 'equal', 'b,d': 'equal' })).toEqual([])
+    })
+
+    it('makes way for a complaint of the new company', async () => {
+      expect(await left(['a,b', 'a'], { 'a,b,c': 'discrepancy' })).toEqual(['a,b,c'])
+    })
+
+    it('is taken back at once where none of its values is asked about any more', async () => {
+      expect(await left(['x,y', 'x,a'], { 'a,b': null })).toEqual(['x,a'])
+    })
+  })
 })

@@ -207,6 +207,22 @@ describe('the end of a walk that may delete', () => {
     expect(ending).toMatchObject({ proof: 'proven', beside: { end: { kind: 'prune' } } })
   })
 
+  it('counts what went within a day where an empty walk is one of many that have a say, and only there', async () => {
+    const most = { share: 0.05 }
+    const stream = { ...mirror.stream, prune: { confirm: 'later' as const, most, cascades: false } }
+    const empty = { stream, lastCount: exact(0), walk: { received: 0, distinct: 0, expected: exact(0) } }
+    const few = { isShared: true, rows: 96, missing: 1, confirmed: 1 }
+    expect(await proofOf({ ...empty, missing: { ...few, recent: 4 } })).toBe('proven')
+    await expect(play({ ...empty, missing: { ...few, recent: 5 } })).rejects.toMatchObject({
+      code: 'prune_too_many',
+      message: expect.stringContaining('1 of 96 rows missing at the source and 5 deleted since yesterday') as string,
+    })
+    expect(await proofOf({ ...mirror, stream, missing: { ...few, recent: 5 } })).toBe('proven')
+    const all = { isShared: true, rows: 3, missing: 3, confirmed: 3 }
+    const anyRows = { ...stream, prune: { ...stream.prune, most: { rows: 100 } } }
+    await expect(play({ ...empty, stream: anyRows, missing: all })).rejects.toMatchObject({ code: 'prune_empty' })
+  })
+
   it('leaves the table as it is where the count contradicts a replacement', async () => {
     const replace = { ...mirror, stream: { count: [inAnswer], disposition: 'replace' as const } }
     const { ending } = await play({ ...replace, lastCount: exact(31), walk: { expected: exact(31) } })

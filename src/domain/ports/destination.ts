@@ -100,7 +100,7 @@ export interface PruneScope {
 export interface Missing {
   /** Rows that the share of {@link PruneRules} is of: those in scope, missing ones too; where the scope is one of very many, those of the whole table. */
   readonly rows: number
-  /** Rows that went within the last day, where the scope is one of very many: together they may be too many, too. */
+  /** Rows that went within the last day, where the scope is one of very many, or shared: together they may be too many, too. */
   readonly recent: number
   /** The scope is one of very many small ones, and each row is asked about before it goes: an empty one is nothing special. */
   readonly isSmallPart: boolean
