@@ -5,7 +5,7 @@ import { WorkspaceCommand } from '../src/cli/workspace-command.js'
 export default class Verify extends WorkspaceCommand {
   static override summary = 'prove that Postgres holds what the source has'
   static override description =
-    'compares the count of each partition with its rows: equal, discrepancy, moved (the source changed since), or unproven (no count to be trusted, or work still owed). counts alone are compared: a row whose values differ, or one in the place of another, is not seen.\nchanges nothing, takes no lock, spends a share of the budget.\nexit 3 on a discrepancy; with --strict also on unproven.'
+    'compares the count of each partition with its rows: equal, discrepancy, moved (the source changed since), or unproven (no count to be trusted, or work still owed). counts alone are compared: a row whose values differ, or one in the place of another, is not seen.\nchanges no row, takes no lock, spends a share of the budget. what it complains of stays in status until a verify of that partition takes it back.\nexit 3 on a discrepancy; with --strict also on unproven.'
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> acme.users --strict',

@@ -1,5 +1,5 @@
 /**
- * Compares the source's own count with the table, partition by partition, and says what the difference means. Deletes and changes nothing, takes no lock, spends
+ * Compares the source's own count with the table, partition by partition, and says what the difference means. Changes no row, takes no lock, spends
  * only its share of the budget. Owns the verdicts; knows neither SQL nor HTTP.
  */
 import {

@@ -1,12 +1,11 @@
 /** A source that forgets where a walk stood: what was asked for before a stop can not be gone on with, and the walk begins anew by itself. */
-import { createServer, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { ServerResponse } from 'node:http'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type CliWorkspace, makeWorkspace } from '../support/cli-workspace.js'
+import { type Loopback, listenHere } from '../support/loopback.js'
 
 let workspace: CliWorkspace
-let close: () => Promise<void>
-let url = ''
+let server: Loopback
 /** Cursor of each request. */
 const asked: string[] = []
 /** The generation of cursors that the source knows. */
@@ -30,7 +29,7 @@ beforeEach(async () => {
     response.writeHead(422, { 'content-type': 'application/json' })
     response.end('{"error":{"type":"ITERATOR_NOT_AVAILABLE"}}')
   }
-  const server = createServer((request, response) => {
+  server = await listenHere((request, response) => {
     const cursor = new URL(request.url ?? '/', 'http://localhost').searchParams.get('after')
     asked.push(cursor ?? 'first')
     before(cursor)
@@ -50,19 +49,10 @@ beforeEach(async () => {
       }),
     )
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  close = () =>
-    new Promise((resolve) => {
-      server.closeAllConnections()
-      server.close(() => {
-        resolve()
-      })
-    })
 })
 afterEach(async () => {
   await workspace.close()
-  await close()
+  await server.close()
 })
 
 async function open(
@@ -71,7 +61,7 @@ async function open(
   key = 'key: id\n    prune: { confirm: later }',
 ): Promise<void> {
   const definition = `source: lists
-base_url: ${url}
+base_url: ${server.url}
 budget: { delay: 0s }
 retry_delay: 10ms
 backoff: 10ms

@@ -1,17 +1,16 @@
 /** A source of forms, whose further pages are asked for at another path, with times as Unix time: by the real commands into Postgres, also after a stop. */
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type CliWorkspace, makeWorkspace } from '../support/cli-workspace.js'
+import { type Loopback, listenHere } from '../support/loopback.js'
 
 let workspace: CliWorkspace
-let close: () => Promise<void>
+let server: Loopback
 const asked: string[] = []
 const total = 25
 
 beforeEach(async () => {
   asked.length = 0
-  const server = createServer((request, response) => {
+  server = await listenHere((request, response) => {
     const pieces: Buffer[] = []
     request.on('data', (piece: Buffer) => pieces.push(piece))
     request.on('end', () => {
@@ -30,16 +29,8 @@ beforeEach(async () => {
       response.end(JSON.stringify({ entries, cursor: String(last), more: last < total }))
     })
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  close = () =>
-    new Promise((resolve) => {
-      server.closeAllConnections()
-      server.close(() => {
-        resolve()
-      })
-    })
   const definition = `source: drive
-base_url: http://127.0.0.1:${(server.address() as AddressInfo).port}
+base_url: ${server.url}
 budget: { delay: 0s }
 streams:
   item:
@@ -59,7 +50,7 @@ streams:
 })
 afterEach(async () => {
   await workspace.close()
-  await close()
+  await server.close()
 })
 
 const further = (from: number) => `/list/continue v=2&cursor=${from}`

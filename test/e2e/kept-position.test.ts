@@ -1,14 +1,13 @@
 /** A source that keeps the position itself: it names one scroll for all pages, and each request moves it on. What it answered and nobody got is not asked for again. */
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { afterEach, expect, it } from 'vitest'
 import { type CliWorkspace, makeWorkspace } from '../support/cli-workspace.js'
+import { type Loopback, listenHere } from '../support/loopback.js'
 
 let workspace: CliWorkspace
-let close: () => Promise<void>
+let server: Loopback
 afterEach(async () => {
   await workspace.close()
-  await close()
+  await server.close()
 })
 
 const total = 50
@@ -17,7 +16,7 @@ const total = 50
 async function open(lost: readonly number[]): Promise<string[]> {
   const asked: string[] = []
   let at = 0
-  const server = createServer((request, response) => {
+  server = await listenHere((request, response) => {
     asked.push(request.url ?? '')
     if (request.url === '/list') at = 0
     const rows = Array.from({ length: Math.min(10, total - at) }, (_, index) => ({ id: at + index + 1 }))
@@ -29,16 +28,8 @@ async function open(lost: readonly number[]): Promise<string[]> {
     response.writeHead(200, { 'content-type': 'application/json' })
     response.end(JSON.stringify({ rows, scroll: 'S' }))
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  close = () =>
-    new Promise((resolve) => {
-      server.closeAllConnections()
-      server.close(() => {
-        resolve()
-      })
-    })
   const definition = `source: lists
-base_url: http://127.0.0.1:${(server.address() as AddressInfo).port}
+base_url: ${server.url}
 budget: { delay: 0s }
 retry_delay: 10ms
 flush: { rows: 10 }

@@ -2,9 +2,10 @@
 import { describe, expect, it } from 'vitest'
 import type { Finding, FindingKeeper } from '../../src/domain/finding.js'
 import { partitionKey } from '../../src/domain/partition.js'
-import { noTotals, type Task } from '../../src/domain/task.js'
+import type { Task } from '../../src/domain/task.js'
 import { type Judged, openFindings } from '../../src/verify/findings.js'
 import type { PartitionVerdict } from '../../src/verify/types.js'
+import { finishedTask } from '../support/finished-task.js'
 import { makeSource, makeStream } from '../support/stream.js'
 
 const stream = makeStream()
@@ -36,33 +37,7 @@ const verdictOf = (verdict: PartitionVerdict['verdict'], owedBy: number | null):
   actual: { rows: null, held: 0, lastWalk: null },
   owedBy,
 })
-const walkedAt = (finishedAt: number): Task => ({
-  id: 'id',
-  number: 17,
-  ...name,
-  partition: a,
-  backfillId: 'b',
-  state: 'done',
-  priority: 0,
-  epoch: 1,
-  attempts: 0,
-  reclaims: 0,
-  createdAt: 0,
-  readyAt: null,
-  leasedAt: null,
-  renewedAt: null,
-  finishedAt,
-  runId: null,
-  code: null,
-  message: null,
-  hint: null,
-  totals: noTotals,
-  requests: 1,
-  expected: null,
-  proof: 'proven',
-  cursor: null,
-  workedMs: 1,
-})
+const walkedAt = (finishedAt: number): Task => ({ ...finishedTask, finishedAt })
 
 interface Then {
   readonly verdict: PartitionVerdict['verdict']

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { PartitionActual, SourceCount } from '../../src/domain/ports.js'
-import { noTotals, type Task } from '../../src/domain/task.js'
 import { type Evidence, explainChanges, judge } from '../../src/verify/judge.js'
+import { finishedTask } from '../support/finished-task.js'
 import { makeSource, makeStream } from '../support/stream.js'
 
 const stream = makeStream()
@@ -16,34 +16,7 @@ const actual = (rows: number | null, rest: Partial<PartitionActual> = {}): Parti
   lastWalk,
   ...rest,
 })
-const task: Task = {
-  id: 'id',
-  number: 17,
-  source: 'test',
-  stream: 'thing',
-  partition: { site: 'a' },
-  backfillId: 'b',
-  state: 'done',
-  priority: 0,
-  epoch: 1,
-  attempts: 0,
-  reclaims: 0,
-  createdAt: 0,
-  readyAt: null,
-  leasedAt: null,
-  renewedAt: null,
-  finishedAt: 1,
-  runId: null,
-  code: null,
-  message: null,
-  hint: null,
-  totals: noTotals,
-  requests: 1,
-  expected: null,
-  proof: 'proven',
-  cursor: null,
-  workedMs: 1,
-}
+const task = finishedTask
 const of = (evidence: Partial<Evidence>) =>
   judge({
     selected,

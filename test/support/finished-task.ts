@@ -1,0 +1,31 @@
+/** A task as the queue has it after a proven walk, for tests that judge one without a queue. */
+import { noTotals, type Task } from '../../src/domain/task.js'
+
+export const finishedTask: Task = {
+  id: 'id',
+  number: 17,
+  source: 'test',
+  stream: 'thing',
+  partition: { site: 'a' },
+  backfillId: 'b',
+  state: 'done',
+  priority: 0,
+  epoch: 1,
+  attempts: 0,
+  reclaims: 0,
+  createdAt: 0,
+  readyAt: null,
+  leasedAt: null,
+  renewedAt: null,
+  finishedAt: 1,
+  runId: null,
+  code: null,
+  message: null,
+  hint: null,
+  totals: noTotals,
+  requests: 1,
+  expected: null,
+  proof: 'proven',
+  cursor: null,
+  workedMs: 1,
+}
